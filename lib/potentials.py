@@ -316,6 +316,55 @@ class SquaredNorm:
         return self.value(z)
 
 
+def level_radius(potential, level, directions):
+    """How far each ray from 0 goes before φ reaches ``level``: the radius ρ with φ(ρ·direction) = level.
+
+    For a potential that is least at 0 (hyperbolic entropy, squared norm) φ increases along rays, so the
+    radius is found by bisection, all rays at once.
+
+    Parameters
+    ----------
+    potential : HyperbolicEntropy or SquaredNorm
+        The geometry.
+    level : float
+        A value above φ(0).
+    directions : array_like, shape (..., d)
+        One direction for each ray, not 0.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        The radii, to full precision.
+
+    Raises
+    ------
+    ValueError
+        When the level is not above φ(0), or a direction is 0.
+
+    Examples
+    --------
+    >>> from lib.potentials import SquaredNorm, level_radius
+    >>> round(float(level_radius(SquaredNorm(), 2.0, [0.0, 1.0])), 9)
+    2.0
+    """
+    directions = as_array("directions", directions)
+    level = float(as_array("level", level, ndim=0))
+    if not (directions != 0).any(-1).all():
+        raise ValueError(
+            "directions must not be 0: a ray needs a direction; received a row of zeros. Drop it."
+        )
+    if level <= (lowest := float(potential.value(np.zeros(directions.shape[-1])))):
+        raise ValueError(f"level must be above φ(0) = {lowest}; received {level}. No ray reaches it.")
+    low, high = np.zeros(directions.shape[:-1]), np.ones(directions.shape[:-1])
+    while (short := potential.value(high[..., None] * directions) < level).any():
+        high = np.where(short, 2 * high, high)
+    for _ in range(60):  # bisection to the last bit of the doubled bracket
+        middle = (low + high) / 2
+        inside = potential.value(middle[..., None] * directions) < level
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    return (low + high) / 2
+
+
 def scaled_sinh(log_scale, t):
     """2 e^{log_scale} sinh(t), in logs where |t| ≥ 1: no early overflow, full accuracy near t = 0."""
     small = np.abs(t) < 1

@@ -13,6 +13,8 @@ from numbers import Integral, Real
 
 import numpy as np
 
+__all__ = ["CONVERGED", "DIVERGED", "INFEASIBLE", "UNCERTIFIED", "Record", "Run", "RunFailed", "Solution"]
+
 CONVERGED = 0  # a solver's certificate holds; a simulator's run is finite to its end
 DIVERGED = 1  # a simulator's run left the finite numbers, or its loss grew beyond recall
 INFEASIBLE = 2  # no solution exists (Xβ = y is inconsistent)
@@ -150,19 +152,36 @@ def as_array(name, value, *, ndim=None) -> np.ndarray:
     return array
 
 
-def as_data(X, y) -> tuple[np.ndarray, np.ndarray]:
-    """X (n, d) and y (n,), finite, non-empty and of matching length, or a sentence."""
-    X, y = as_array("X", X, ndim=2), as_array("y", y, ndim=1)
+def as_design(X) -> np.ndarray:
+    """X (n, d), finite and non-empty, or a sentence."""
+    X = as_array("X", X, ndim=2)
     if X.shape[0] == 0 or X.shape[1] == 0:
         raise ValueError(
             f"X must have at least one row and one column; received shape {X.shape}. Pass some data."
         )
+    return X
+
+
+def as_data(X, y) -> tuple[np.ndarray, np.ndarray]:
+    """X (n, d) and y (n,), finite, non-empty and of matching length, or a sentence."""
+    X, y = as_design(X), as_array("y", y, ndim=1)
     if len(y) != len(X):
         raise ValueError(
             f"y must have one entry for each row of X; received {len(y)} for {len(X)} rows. "
             "Match their lengths."
         )
     return X, y
+
+
+def as_coefficients(name, value, p) -> np.ndarray:
+    """An array of shape (p,), or a sentence."""
+    value = as_array(name, value, ndim=1)
+    if len(value) != p:
+        raise ValueError(
+            f"{name} must have one entry for each of the {p} columns of X; received {len(value)}. "
+            "Match their lengths."
+        )
+    return value
 
 
 def as_log_alpha(log_alpha, d: int) -> np.ndarray:
@@ -184,6 +203,14 @@ def as_positive(name, value, *, zero=False) -> float:
     if not np.isfinite(value) or value < 0 or (value == 0 and not zero):
         condition = "finite and at least 0" if zero else "finite and greater than 0"
         raise ValueError(f"{name} must be {condition}; received {value}. Choose another {name}.")
+    return value
+
+
+def as_times(name, value) -> np.ndarray:
+    """A number or an array (T,), finite and nowhere negative, or a sentence."""
+    value = as_array(name, value, ndim=(0, 1))
+    if (value < 0).any():
+        raise ValueError(f"{name} must be at least 0; received {value.min()}. Choose another {name}.")
     return value
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lib.potentials import HyperbolicEntropy, NegativeEntropy, SquaredNorm
+from lib.potentials import HyperbolicEntropy, NegativeEntropy, SquaredNorm, level_radius
 
 LOG_ALPHAS = st.floats(np.log(1e-300), np.log(1e6))
 BETAS = arrays(np.float64, 4, elements=st.floats(-1e3, 1e3).filter(lambda b: b == 0 or abs(b) > 1e-6))
@@ -93,6 +93,20 @@ def test_small_alpha_is_l1():
     errors = [abs(value - 3.0) for value in values]
     assert errors[1] < 0.02
     assert errors[1] == pytest.approx(errors[0] / 10, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "potential", [HyperbolicEntropy(np.log(0.05)), HyperbolicEntropy(1.0), SquaredNorm()]
+)
+def test_level_radius_lands_on_the_level(potential):
+    directions = np.random.default_rng(1).standard_normal((20, 3))
+    level = float(potential.value(np.array([0.3, -0.5, 0.0])))
+    points = level_radius(potential, level, directions)[:, None] * directions
+    assert potential.value(points) == pytest.approx(level, rel=1e-13)
+    with pytest.raises(ValueError, match="level must be above"):
+        level_radius(potential, float(potential.value(np.zeros(3))), directions)
+    with pytest.raises(ValueError, match="directions must not be 0"):
+        level_radius(potential, level, np.zeros((1, 3)))
 
 
 def test_replicas_are_a_leading_axis():
