@@ -1,0 +1,194 @@
+"""Simulators of lib.linear against algebra, and their means against the exact moments of lib.regression."""
+
+import numpy as np
+import pytest
+
+from lib import linear, regression, weak_orders
+from lib.records import RunFailed
+
+RNG = np.random.default_rng(7)
+X = RNG.standard_normal((20, 5)) / np.sqrt(np.arange(1, 6))
+BETA = RNG.standard_normal(5) / np.sqrt(5)
+Y = X @ BETA + 0.5 * np.random.default_rng(0).standard_normal(20)
+
+
+def noisy_labels(replicas, seed):
+    return X @ BETA + 0.5 * np.random.default_rng(seed).standard_normal((replicas, 20))
+
+
+def test_gradient_descent_follows_its_filter():
+    run = linear.gradient_descent(X, Y, step_size=0.5, steps=30, observe={"path": lambda beta: beta})
+    S, target = X.T @ X / 20, np.linalg.lstsq(X, Y)[0]
+    for k, beta in zip(np.rint(run.times / 0.5).astype(int), run.observed["path"][0], strict=True):
+        expected = target - np.linalg.matrix_power(np.eye(5) - 0.5 * S, k) @ target
+        np.testing.assert_allclose(beta, expected, atol=1e-12)
+    np.testing.assert_allclose(run.loss[0, -1], np.mean((Y - X @ run.beta[0]) ** 2) / 2)
+
+
+def test_momentum_is_the_heavy_ball():
+    run = linear.gradient_descent(X, Y, step_size=0.5, steps=7, momentum=0.8, start=np.ones(5))
+    beta = before = np.ones(5)
+    for _ in range(7):
+        beta, before = beta + 0.5 * X.T @ (Y - X @ beta) / 20 + 0.8 * (beta - before), beta
+    np.testing.assert_allclose(run.beta[0], beta, rtol=1e-13)
+    # and it lets the step go to 2(1 + 0.8)/s_max, not further
+    largest = np.linalg.norm(X, 2) ** 2 / 20
+    end = linear.gradient_descent(X, Y, step_size=3.5 / largest, steps=2000, momentum=0.8).beta[0]
+    np.testing.assert_allclose(end, np.linalg.lstsq(X, Y)[0], atol=1e-10)
+
+
+def test_batches_of_everything_are_gradient_descent():
+    whole = linear.stochastic_gradient_descent(X, Y, step_size=0.5, steps=9, batch_size=20, replacement=False)
+    np.testing.assert_array_equal(whole.beta, linear.gradient_descent(X, Y, step_size=0.5, steps=9).beta)
+    one = linear.stochastic_gradient_descent(X[:1], Y[:1], step_size=0.1, steps=9)
+    np.testing.assert_allclose(
+        one.beta, linear.gradient_descent(X[:1], Y[:1], step_size=0.1, steps=9).beta, rtol=1e-14
+    )
+
+
+@pytest.mark.parametrize(("batch_size", "replacement"), [(1, True), (3, True), (3, False)])
+@pytest.mark.parametrize("flow", [False, True])
+def test_one_step_has_the_covariance_of_a_batch_gradient(batch_size, replacement, flow):
+    # from a point with a large mean gradient, so that forgetting to subtract it shows
+    batch = {"batch_size": batch_size, "replacement": replacement, "replicas": 40_000, "rng": 1}
+    start = BETA + 2
+    if flow:
+        run = linear.stochastic_gradient_flow(X, Y, step_size=0.1, dt=0.1, horizon=0.1, start=start, **batch)
+    else:
+        run = linear.stochastic_gradient_descent(X, Y, step_size=0.1, steps=1, start=start, **batch)
+    gradients = X * (X @ start - Y)[:, None]
+    factor = weak_orders.batch_factor(20, batch_size, replacement=replacement)
+    exact = 0.01 * factor * weak_orders.gradient_covariance(gradients)
+    # 40,000 draws: relative error of a variance about (kurtosis/40,000)^½ < 2 %, four of them
+    assert np.linalg.norm(np.cov(run.beta.T) - exact) < 0.08 * np.linalg.norm(exact)
+    mean = run.beta.mean(0) - (start - 0.1 * gradients.mean(0))
+    assert (np.abs(mean) < 4.5 * np.sqrt(np.diag(exact) / 40_000)).all()
+
+
+@pytest.mark.parametrize(("batch_size", "replacement", "step"), [(1, True, 0.1), (4, False, 0.4)])
+def test_risk_of_sgd_agrees_with_the_exact_moments(batch_size, replacement, step):
+    steps, replicas = round(4 / step), 20_000
+    run = linear.stochastic_gradient_descent(
+        X,
+        noisy_labels(replicas, 2),
+        step_size=step,
+        steps=steps,
+        batch_size=batch_size,
+        replacement=replacement,
+        replicas=replicas,
+        rng=3,
+        record=2,
+    )
+    squared = ((run.beta - BETA) ** 2).sum(-1)
+    exact = regression.risk_stochastic_gradient_descent(
+        X, BETA, 0.5, step, batch_size, steps, replacement=replacement
+    ).total
+    error = squared.std() / np.sqrt(replicas)
+    assert abs(squared.mean() - exact) < 4 * error
+    # the check could fail: gradient descent's risk is many errors away
+    descent = regression.risk_stochastic_gradient_descent(
+        X, BETA, 0.5, step, 20, steps, replacement=False
+    ).total
+    assert abs(squared.mean() - descent) > 10 * error
+
+
+def test_risk_of_the_flow_agrees_with_the_exact_moments():
+    replicas = 10_000
+    run = linear.stochastic_gradient_flow(
+        X,
+        noisy_labels(replicas, 4),
+        step_size=0.2,
+        dt=0.02,
+        horizon=4.0,
+        replicas=replicas,
+        rng=5,
+        record=2,
+    )
+    squared = ((run.beta - BETA) ** 2).sum(-1)
+    error = squared.std() / np.sqrt(replicas)
+    exact = regression.risk_stochastic_flow(X, BETA, 0.5, 0.2, 1, 4.0)
+    # Euler–Maruyama at ε/10 is wrong by a tenth of flow minus SGD, 4e-4; one error is 2e-3
+    assert abs(squared.mean() - exact.total) < 4 * error + 4e-4
+    assert exact.sampling > 20 * error
+
+
+def test_first_replicas_do_not_depend_on_how_many_there_are():
+    for simulate, clock in (
+        (linear.stochastic_gradient_descent, {"steps": 300}),
+        (linear.stochastic_gradient_flow, {"dt": 0.01, "horizon": 3.0}),
+    ):
+        for extra in ({}, {"batch_size": 3, "replacement": False}):
+            many = simulate(X, Y, step_size=0.1, replicas=1000, rng=11, **clock, **extra).beta
+            few = simulate(X, Y, step_size=0.1, replicas=64, rng=11, **clock, **extra).beta
+            one = simulate(X, Y, step_size=0.1, replicas=1, rng=11, **clock, **extra).beta
+            np.testing.assert_array_equal(many[:64], few)
+            np.testing.assert_allclose(few[:1], one, rtol=1e-12)  # same draws; products round by shape
+
+
+def test_what_is_recorded():
+    run = linear.stochastic_gradient_descent(
+        X,
+        Y,
+        step_size=0.1,
+        steps=10,
+        replicas=3,
+        rng=0,
+        record=[0.2, 1.0],
+        observe={"path": lambda beta: beta},
+    )
+    np.testing.assert_allclose(run.times, [0.2, 1.0])
+    assert run.observed["path"].shape == (3, 2, 5)
+    np.testing.assert_array_equal(run.observed["path"][:, -1], run.beta)
+    full = linear.stochastic_gradient_descent(X, Y, step_size=0.1, steps=10, replicas=3, rng=0, record=11)
+    np.testing.assert_allclose(full.loss_integral, 0.1 * full.loss[:, :-1].sum(1), rtol=1e-13)
+    np.testing.assert_array_equal(full.loss[:, [2, 10]], run.loss)
+
+
+def test_runs_that_leave_the_finite_numbers_say_so():
+    # below 2/s_max the mean converges, but at batch 1 the second moment of this design explodes
+    heavy = np.sqrt(20) * np.eye(20)[:, :1]
+    run = linear.stochastic_gradient_descent(
+        heavy, np.zeros(20), step_size=1.9, steps=20_000, start=[1.0], replicas=4, rng=0, record=2
+    )
+    assert (run.status == 1).all()
+    with pytest.raises(RunFailed, match="4 of 4 replicas"):
+        run.raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"X": X * np.nan}, "X must be finite"),
+        ({"X": np.empty((0, 5)), "y": []}, "at least one row"),
+        ({"y": Y[:-1]}, "one entry for each row"),
+        ({"y": np.zeros((2, 20))}, "for each replica"),
+        ({"batch_size": 21}, "batch_size must be between 1 and 20"),
+        ({"batch_size": 0}, "batch_size must be between 1 and 20"),
+        ({"step_size": 2.5}, "step_size must be below 2.48358"),
+        ({"step_size": 0.0}, "step_size must be finite and greater than 0"),
+        ({"momentum": 1.0}, "momentum must be below 1"),
+        ({"replicas": 0}, "replicas must be at least 1"),
+        ({"start": [1.0]}, "each of the 5 columns"),
+        ({"record": [1.0, 0.5]}, "record must be increasing"),
+        ({"record": [0.0, 7.0]}, "record must be increasing instants between 0 and 1"),
+        ({"steps": -1}, "steps must be at least 0"),
+    ],
+)
+def test_bad_input_gets_a_sentence(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        linear.stochastic_gradient_descent(**({"X": X, "y": Y, "step_size": 0.1, "steps": 10} | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"dt": 2.5}, "dt must be below 2.48358"),
+        ({"horizon": -1.0}, "horizon must be finite and at least 0"),
+        ({"batch_size": 30}, "batch_size must be between 1 and 20"),
+    ],
+)
+def test_bad_input_of_the_flow_gets_a_sentence(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        linear.stochastic_gradient_flow(
+            **({"X": X, "y": Y, "step_size": 0.1, "dt": 0.01, "horizon": 1.0} | change)
+        )
