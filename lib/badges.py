@@ -1,0 +1,328 @@
+"""How a claim's record reads: the sentence, the badge beside the claim, the cells of its scoreboard row.
+
+Everything here is a function of the record that ``evidence`` stores, so the chapter and the scoreboard cannot
+disagree. A verdict is told by glyph, word and border, never by colour.
+
+The gauge shows the three numbers of a check on one axis: ● the measurement, | the limit, ✕ the control. The
+axis is logarithmic and holds misses; for standard errors it is linear and counts them, with two limits.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from math import isfinite, log10
+
+NOT_FINITE = "not finite"  # what a record stores for NaN and infinities, which JSON has not
+WORDS = {
+    "holds": ("✓", "Holds"),
+    "failed": ("✗", "Fails"),
+    "vacuous": ("∅", "Says nothing"),
+    "refuted": ("≠", "Corrected"),
+    "unchecked": ("?", "Unchecked"),
+}
+
+
+def shown(value) -> str:
+    """Write a number at three significant digits; a phrase such as "below 1e-13" stays as it is.
+
+    Parameters
+    ----------
+    value : float or str
+        A number, or what a record stores in its place.
+
+    Returns
+    -------
+    str
+        The text, without padding in the exponent.
+
+    Examples
+    --------
+    >>> from lib.badges import shown
+    >>> shown(1.23456e-05), shown(0.002), shown(-12.34), shown("below 1e-13")
+    ('1.23e-5', '0.002', '-12.3', 'below 1e-13')
+    """
+    if isinstance(value, str):
+        return value
+    value = float(f"{value:.3g}") + 0.0
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:g}"
+    return re.sub(r"e\+?(-?)0*", r"e\1", f"{value:.2e}".replace(".00e", "e").replace("0e", "e"))
+
+
+def cells(record) -> dict[str, str]:
+    """Write a record's numbers for a table: measured ± error, limit, control.
+
+    Parameters
+    ----------
+    record : dict
+        A record of ``evidence``.
+
+    Returns
+    -------
+    dict of str
+        Plain text under "measured", "limit" and "control".
+
+    Examples
+    --------
+    >>> from lib.badges import cells
+    >>> control = {"measured": 0.002, "miss": 0.002, "rejected": True, "name": "half the exponent"}
+    >>> record = {"measured": 8e-16, "error": None, "error_kind": "rounding", "expected": 0.0,
+    ...           "tolerance": 1e-10, "relation": "equals", "miss": 8e-16, "control": control,
+    ...           "cases": 200}
+    >>> cells(record)
+    {'measured': '8e-16 (rounding, 200 cases)', 'limit': '1e-10', 'control': '✗ 0.002, half the exponent'}
+    """
+    control, kind = record["control"], record["error_kind"]
+    kind += f", {record['cases']} cases" if record["cases"] > 1 else ""
+    error = "" if record["error"] is None else f" ± {shown(record['error'])}"
+    name = f", {control['name']}" if control["name"] else ""
+    return {
+        "measured": f"{shown(record['measured'])}{error}{_off(record, record['miss'])} ({kind})",
+        "limit": _limit(record),
+        "control": f"{'✗' if control['rejected'] else 'accepted:'} {shown(control['measured'])}"
+        f"{_off(record, control['miss'])}{name}",
+    }
+
+
+def sentence(record, verdict) -> str:
+    """Write a record as one line of text.
+
+    Parameters
+    ----------
+    record : dict
+        A record of ``evidence``.
+    verdict : str
+        Its verdict.
+
+    Returns
+    -------
+    str
+        Verdict, claim, measurement, limit, control, and the note.
+
+    Examples
+    --------
+    >>> from lib.badges import sentence
+    >>> control = {"measured": 1.0, "miss": 0.5, "rejected": True, "name": "as printed"}
+    >>> record = {"id": "fig4-sgd", "measured": 0.51, "error": 0.02, "error_kind": "s.e.", "expected": 0.5,
+    ...           "tolerance": 0.08, "relation": "equals", "miss": 0.01, "control": control, "cases": 30,
+    ...           "note": ""}
+    >>> sentence(record, "refuted")[:65]
+    '≠ Corrected: fig4-sgd. Measured 0.51 ± 0.02 (0.5 s.e. off), limit'
+    """
+    glyph, word = WORDS[verdict]
+    written = cells(record)
+    measured = written["measured"].rsplit(" (", 1)[0]
+    line = (
+        f"{glyph} {word}: {record['id']}. Measured {measured}, limit {written['limit']} ({_basis(record)})."
+    )
+    return f"{line} {_explain(record)} {record['note']}".strip()
+
+
+def badge(record, verdict, *, nth=1) -> str:
+    """Write a record as the HTML that stands beside its claim.
+
+    Parameters
+    ----------
+    record : dict
+        A record of ``evidence``.
+    verdict : str
+        Its verdict.
+    nth : int
+        Which check of this claim on its page this is; the anchor is ``check-<id>``, then ``check-<id>-2``.
+
+    Returns
+    -------
+    str
+        One ``div``; the text says all that the gauge shows.
+
+    Examples
+    --------
+    >>> from lib.badges import badge
+    >>> control = {"measured": 1.0, "miss": 0.5, "rejected": True, "name": ""}
+    >>> record = {"id": "fig4-sgd", "measured": 0.5, "error": None, "error_kind": "step", "expected": 0.5,
+    ...           "tolerance": 0.04, "relation": "equals", "miss": 0.0, "control": control, "cases": 1,
+    ...           "note": ""}
+    >>> badge(record, "holds", nth=2)[:53]
+    '<div class="claim holds" id="check-fig4-sgd-2">\\n<p><s'
+    """
+    glyph, word = WORDS[verdict]
+    claim, control = record["id"], record["control"]
+    error = "" if record["error"] is None else f" ± {shown(record['error'])}"
+    parts = [
+        ("●", f"measured {shown(record['measured'])}{error}{_off(record, record['miss'])}"),
+        ("|", f"limit {_limit(record)}"),
+        ("✕", f"{_wrong(record)} {shown(control['measured'])}{_off(record, control['miss'])}"),
+    ]
+    numbers = " ".join(
+        f'<span><i aria-hidden="true">{mark}</i> {escape(text)}</span>' for mark, text in parts
+    )
+    links = f'<a href="../book/scoreboard.html#claim-{claim}">scoreboard: {claim}</a>'
+    if verdict == "refuted":
+        links += f', <a href="../book/errata.html#{claim}">erratum</a>'
+    basis = _basis(record)
+    said = f"{basis[:1].upper()}{basis[1:]}. {_explain(record, numbers=False)} {record['note']}".strip()
+    said = said.replace("s.e.. ", "s.e. ")
+    return (
+        f'<div class="claim {verdict}" id="{anchor(claim, nth)}">\n'
+        f'<p><strong><i aria-hidden="true">{glyph}</i> {word}</strong> {_gauge(record)}</p>\n'
+        f'<p class="claim-numbers">{numbers}</p>\n<p>{escape(said)} {links}</p>\n</div>'
+    )
+
+
+def anchor(claim_id, nth=1) -> str:
+    """Name the place of a claim's ``nth`` badge on its page.
+
+    Parameters
+    ----------
+    claim_id : str
+        The claim.
+    nth : int
+        1 for the first check of this claim on the page.
+
+    Returns
+    -------
+    str
+        The badge's id in the HTML.
+
+    Examples
+    --------
+    >>> from lib.badges import anchor
+    >>> anchor("sgf-theorem"), anchor("sgf-theorem", 2)
+    ('check-sgf-theorem', 'check-sgf-theorem-2')
+    """
+    return f"check-{claim_id}" if nth == 1 else f"check-{claim_id}-{nth}"
+
+
+def _statistical(record):
+    return record["error_kind"] == "s.e." and record["relation"] == "equals" and _positive(record["error"])
+
+
+def _positive(value):
+    return isinstance(value, float) and isfinite(value) and value > 0
+
+
+def _off(record, miss) -> str:
+    """The miss, where the number itself does not say it."""
+    if record["relation"] != "equals" or miss == NOT_FINITE:
+        return ""
+    if _statistical(record) and not isinstance(miss, str):
+        return f" ({miss / record['error']:.2g} s.e. off)"
+    return "" if record["expected"] == 0 else f" (off by {shown(miss)})"
+
+
+def _basis(record) -> str:
+    """How many cases there were, and what the error is."""
+    # A mean over 1500 paths is one number: there the cases are not what a worst was picked from.
+    one = record["error_kind"] == "s.e." or record["relation"] != "equals"
+    cases = f"{'' if one else 'worst of '}{record['cases']} cases; " if record["cases"] > 1 else ""
+    return f"{cases}error: {record['error_kind']}"
+
+
+def _limit(record) -> str:
+    expected, tolerance = record["expected"], record["tolerance"]
+    if record["relation"] != "equals":
+        slack = (
+            "" if tolerance == 0 else f" {'+' if record['relation'] == 'at most' else '−'} {shown(tolerance)}"
+        )
+        return f"{record['relation']} {shown(expected)}{slack}"
+    if _statistical(record):
+        return f"{shown(expected)} ± {shown(tolerance)}, {shown(round(tolerance / record['error'], 1))} s.e."
+    return shown(tolerance) if expected == 0 else f"{shown(expected)} ± {shown(tolerance)}"
+
+
+def _wrong(record):
+    name = record["control"]["name"]
+    return name if name == "as printed" else "control"
+
+
+def _explain(record, *, numbers=True) -> str:
+    """What the control says, and for an inequality how near the nearest case came."""
+    control, name = record["control"], record["control"]["name"]
+    value = f"{shown(control['measured'])}{_off(record, control['miss'])}, " if numbers else ""
+    ratio = ""
+    if (
+        record["relation"] != "equals"
+        and _positive(record["expected"])
+        and isinstance(record["measured"], float)
+    ):
+        nearest = "Closest" if record["passed"] or record["refuted"] else "Worst"
+        case = f"{nearest} of {record['cases']} cases" if record["cases"] > 1 else "Measured"
+        ratio = f"{case}: {shown(record['measured'] / record['expected'])} of the bound. "
+    what = name[:1].upper() + name[1:] if name == "as printed" else f"Control ({name})" if name else "Control"
+    if NOT_FINITE in (control["measured"], control["miss"]):
+        return f"{ratio}{what}: not finite, so nothing was rejected."
+    if not control["rejected"]:
+        return f"{ratio}{what}: {value}accepted too: the check cannot tell it from the claim."
+    return f"{ratio}{what}: {value}rejected."
+
+
+# --- the gauge ------------------------------------------------------------------------------------
+
+
+def _gauge(record) -> str:
+    """Inline SVG, 200 × 20, without text: the line of numbers says it all."""
+    measured, limits, control, whisker = (
+        _standard_errors(record) if _statistical(record) else _decades(record)
+    )
+    marks = ['<path d="M2 10H198" stroke-width="1" opacity=".5"/>']
+    marks += [f'<path d="M{x:.1f} 2V18" stroke-width="2.4"/>' for x in limits]
+    if measured is not None:
+        if whisker:
+            marks.append(
+                f'<path d="M{measured - whisker:.1f} 10H{measured + whisker:.1f}" stroke-width="2.4"/>'
+            )
+        marks.append(f'<circle cx="{measured:.1f}" cy="10" r="5.5" fill="currentColor" stroke="none"/>')
+    if control is not None:
+        y = 4 if measured is not None and abs(control - measured) < 12 else 10
+        marks.append(f'<path d="M{control - 5:.1f} {y - 5}l10 10m0 -10l-10 10" stroke-width="2.4"/>')
+    return (
+        '<svg class="claim-gauge" viewBox="0 -2 200 24" width="200" height="24" aria-hidden="true" '
+        f'fill="none" stroke="currentColor">{"".join(marks)}</svg>'
+    )
+
+
+def _size(value):
+    """A stored number as a float: "below f" is f, "not finite" is None."""
+    if isinstance(value, str):
+        return float(value.removeprefix("below ")) if value.startswith("below ") else None
+    return value
+
+
+def _decades(record):
+    """Positions on a log axis from the smallest to the largest ± 1 decade; linear if a sign forbids it."""
+    if record["relation"] == "equals":
+        values = [_size(record["miss"]), record["tolerance"], _size(record["control"]["miss"])]
+    else:
+        slack = record["tolerance"] if record["relation"] == "at most" else -record["tolerance"]
+        bound = None if isinstance(record["expected"], str) else record["expected"] + slack
+        values = [_size(record["measured"]), bound, _size(record["control"]["measured"])]
+    values = [None if isinstance(v, str) else v for v in values]
+    present = [v for v in values if v is not None]
+    if not present:
+        return None, [], None, 0.0
+    if min(present) >= 0 and max(present) > 0:
+        zero = max(min(v for v in present if v > 0), 1e-300) / 10  # where a zero is drawn
+        scaled = [None if v is None else log10(max(v, zero)) for v in values]
+        low, high = (edge(v for v in scaled if v is not None) + pad for edge, pad in ((min, -1), (max, 1)))
+    else:
+        scaled, margin = values, 0.15 * (max(present) - min(present)) or 1.0
+        low, high = min(present) - margin, max(present) + margin
+    measured, limit, control = (None if v is None else 10 + 180 * (v - low) / (high - low) for v in scaled)
+    return measured, [] if limit is None else [limit], control, 0.0
+
+
+def _standard_errors(record):
+    """Positions on a linear axis counting standard errors; a control too far away stops at the edge."""
+    error, limit = record["error"], record["tolerance"] / record["error"]
+
+    def away(value):
+        return None if value is None else (value - record["expected"]) / error
+
+    measured, control = away(_size(record["measured"])), away(_size(record["control"]["measured"]))
+    half = 1.15 * max(limit, abs(measured or 0) + 1, min(abs(control or 0), 6 * limit), 1e-3)
+
+    def place(value):
+        return None if value is None else 100 + 90 * max(-1.0, min(1.0, value / half))
+
+    return place(measured), [place(-limit), place(limit)], place(control), 90 / half
