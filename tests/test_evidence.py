@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
@@ -236,6 +236,7 @@ def test_a_correction_links_to_its_erratum_and_escapes_what_it_quotes():
     error=st.sampled_from([None, 0.0, 0.01, np.nan]),
     relation=st.sampled_from(evidence.RELATIONS),
 )
+@example(m=5e-324, e=0.0, wrong=0.0, error=None, relation="equals")  # a tenth of the smallest number is 0
 def test_a_gauge_stays_in_its_box_without_a_word(m, e, wrong, error, relation):
     record = check(m, e, 1e-10, control=wrong, error=error, relation=relation).record
     gauge = re.search("<svg.*</svg>", badges.badge(record, evidence.verdict(record)))[0]

@@ -23,6 +23,7 @@ def draw(alpha=1.0, gamma=0.0, *, height=3.2, finding=None):
     ax.plot([0, 1, 2], [alpha, alpha / 2, alpha / 3 + gamma], label="flow", **figures.role("gradient flow"))
     if gamma:
         ax.plot([2], [gamma], label="noise", **figures.role("SGF", points=True))
+    ax.text(1, 2.5, f"γ = {gamma:g}")
     ax.set(xlim=(0, 2), ylim=(0, 3), xlabel="time t")
     return figures.show(fig, finding or f"α = {alpha:g}, γ = {gamma:g}: it ends at {alpha / 3 + gamma:.3g}.")
 
