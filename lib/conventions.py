@@ -69,7 +69,7 @@ class Convention:
     >>> import numpy as np
     >>> from lib.conventions import SOURCES
     >>> house = SOURCES["slides, loss"].to_house(log_alpha=np.log(0.1), step_size=0.02, time=4.0)
-    >>> round(float(np.exp(house.log_alpha)), 6), house.step_size, house.time
+    >>> round(float(np.exp(house.log_alpha)), 6), house.step_size, float(house.time)
     (0.05, 0.01, 2.0)
     """
 

@@ -19,19 +19,55 @@ GOLDEN = 0.618  # successive multiples modulo 1 never cluster: an even spread wi
 
 
 def to_plane(beta):
-    """(u, β₁) of points β = (β₁, b, b): u = √2 b."""
+    """Map points β = (β₁, b, b) to (u, β₁) with u = √2 b.
+
+    Parameters
+    ----------
+    beta : array_like, shape (..., 3)
+        Points of the plane.
+
+    Returns
+    -------
+    ndarray, shape (..., 2)
+        Their place on paper.
+
+    Examples
+    --------
+    >>> from lib.plane import to_plane
+    >>> to_plane([1.0, 0.0, 0.0]).tolist()
+    [0.0, 1.0]
+    """
     return np.asarray(beta) @ AXES.T
 
 
 def level_set(log_alpha, through):
-    """The level set of φ_α through a point of the plane, for β₁ ≥ 0, as points (u, β₁)."""
+    """Trace the level set of φ_α through a point of the plane, for β₁ ≥ 0.
+
+    Parameters
+    ----------
+    log_alpha : float or array_like, shape (3,)
+        log α of the potential.
+    through : array_like, shape (3,)
+        A point of the plane other than 0.
+
+    Returns
+    -------
+    ndarray, shape (121, 2)
+        Points (u, β₁), by polar angle.
+
+    Examples
+    --------
+    >>> from lib.plane import level_set
+    >>> level_set(3.0, [1.0, 0.0, 0.0])[60].round(2).tolist()
+    [0.0, 1.0]
+    """
     phi = HyperbolicEntropy(log_alpha)
     rays = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=-1)
     return level_radius(phi, phi.value(through), rays @ AXES)[:, None] * rays
 
 
 def draw_plane(ax, *, log_alpha, path, limits, log_alpha_effective, vertex, least_norm):
-    """The plane of solutions: the flow, the level set it touches, and where the noisy runs end.
+    """Draw the plane of solutions: the flow, the level set it touches, and where the noisy runs end.
 
     Parameters
     ----------
@@ -47,6 +83,18 @@ def draw_plane(ax, *, log_alpha, path, limits, log_alpha_effective, vertex, leas
         log α∞ of each of them.
     vertex, least_norm : array_like, shape (3,)
         The solutions of least ℓ₁ and least ℓ₂ norm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lib import figures, plane
+    >>> fig, ax = figures.canvas(4.1)
+    >>> ends = {"vertex": np.array([1.0, 0, 0]), "least_norm": np.array([0.58, 0.35, 0.35])}
+    >>> nothing = {"limits": np.empty((0, 3)), "log_alpha_effective": np.empty((0, 3))}
+    >>> path = np.outer([0.0, 0.5, 1.0], [0.75, 0.21, 0.21])
+    >>> plane.draw_plane(ax, log_alpha=-2.0, path=path, **nothing, **ends)
+    >>> [line.get_label() for line in ax.lines if line.get_label() == "gradient flow"]
+    ['gradient flow']
     """
     _draw_ground(ax, to_plane(vertex), to_plane(least_norm))
     flow, style = _evenly(to_plane(path), 40), figures.role("gradient flow")
@@ -126,7 +174,7 @@ def _draw_legend(ax, *, noisy):
 
 
 def draw_strip(ax, ends, *, current, flow_end, least_norm_end):
-    """Where the runs end along the line of solutions, one row for each noise level.
+    """Draw where the runs end along the line of solutions, one row for each noise level.
 
     Parameters
     ----------
@@ -138,6 +186,15 @@ def draw_strip(ax, ends, *, current, flow_end, least_norm_end):
         The γ to show in bold.
     flow_end, least_norm_end : float
         β₂ = β₃ where gradient flow ends, and at the least-norm solution.
+
+    Examples
+    --------
+    >>> from lib import figures, plane
+    >>> fig, ax = figures.canvas(3.1)
+    >>> ends = {0.0: [0.2], 0.4: [0.1, 0.15, 0.2]}
+    >>> plane.draw_strip(ax, ends, current=0.4, flow_end=0.2, least_norm_end=0.35)
+    >>> [line.digest for line in ax.lines if hasattr(line, "digest")]
+    ['median 0.150, middle 90 % from 0.105 to 0.195']
     """
     blue = figures.role("gradient flow")["color"]
     ax.axis("off")

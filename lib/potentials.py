@@ -366,7 +366,26 @@ def level_radius(potential, level, directions):
 
 
 def scaled_sinh(log_scale, t):
-    """2 e^{log_scale} sinh(t), in logs where |t| ≥ 1: no early overflow, full accuracy near t = 0."""
+    """Evaluate 2 e^{log_scale} sinh(t), in logs where |t| ≥ 1: no early overflow, full accuracy near t = 0.
+
+    Parameters
+    ----------
+    log_scale : float or ndarray
+        Logarithm of the factor; broadcasts with ``t``.
+    t : float or ndarray
+        Argument.
+
+    Returns
+    -------
+    ndarray
+        The values.
+
+    Examples
+    --------
+    >>> from lib.potentials import scaled_sinh
+    >>> f"{scaled_sinh(-1400.0, 1400.0):.3g}"
+    '1'
+    """
     small = np.abs(t) < 1
     with np.errstate(over="ignore", under="ignore"):
         large = np.exp(log_scale + t) - np.exp(log_scale - t)

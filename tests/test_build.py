@@ -230,3 +230,11 @@ def test_a_style_sheet_that_loads_from_elsewhere_and_an_empty_site_are_found(tmp
     (tmp_path / "index.html").write_text("<p>page</p>")
     (tmp_path / "s.css").write_text("@font-face { src: url('https://x.org/f.woff2'); }")
     assert check_html.faults(tmp_path) == ["s.css: loads https://x.org/f.woff2"]
+
+
+def test_run_times_are_kept_beside_the_pages(tmp_path):
+    notebooks = tmp_path / "notebooks"
+    execute.remember({notebooks / "a.ipynb": 3.14, notebooks / "b.ipynb": 1.0})
+    execute.remember({notebooks / "b.ipynb": 2.0})
+    kept = json.loads((tmp_path / "book/_generated/runtimes.json").read_text(encoding="utf-8"))
+    assert kept == {"a": 3.1, "b": 2.0}

@@ -5,6 +5,7 @@
   claims.json beside the built pages afterwards; a claim that is not settled makes the build fail, but only
   after the pages were written, so that the scoreboard can be looked at;
 - ``{claim}`` followed by an id in backticks is that claim's verdict, linked to its row;
+- ``{runtime}`` followed by a notebook's name is how long it took when it was last executed;
 - ``{explorer}`` with a notebook's name shows that notebook's explorer on another page;
 - refuses formulas MathJax could not set;
 - takes out the scripts the theme would load from other hosts;
@@ -102,6 +103,18 @@ def finish(app, exception):
         app.statuscode = 1
 
 
+class RuntimeRole(SphinxRole):
+    """How long a notebook took when it was last executed here."""
+
+    def run(self):
+        times = Path(self.env.app.srcdir, "book/_generated/runtimes.json")
+        seconds = json.loads(times.read_text(encoding="utf-8")) if times.exists() else {}
+        if not Path(self.env.app.srcdir, "notebooks", f"{self.text}.ipynb").exists():
+            logger.warning("no notebook %r", self.text, location=self.get_location())
+        known = f"{seconds[self.text]:.0f} s" if self.text in seconds else "not timed"
+        return [nodes.inline(text=known)], []
+
+
 class ClaimRole(SphinxRole):
     """The verdict of a claim in a line of text, linked to its row on the scoreboard."""
 
@@ -155,6 +168,7 @@ def plain(app, what, name, obj, options, lines):
 def setup(app):
     """Connect everything."""
     app.add_role("claim", ClaimRole())
+    app.add_role("runtime", RuntimeRole())
     app.add_directive("explorer", ExplorerDirective)
     app.connect("builder-inited", prepare)
     app.connect("doctree-read", check_formulas)

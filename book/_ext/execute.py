@@ -9,6 +9,7 @@ meaning anything is left out: timings, widget state (random ids), the interprete
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -68,21 +69,32 @@ def notebooks_in(paths) -> list[Path]:
     return sorted(found, key=lambda p: -p.stat().st_size)
 
 
+def remember(seconds):
+    """Keep each notebook's run time where the pages find it, beside what is known of the others."""
+    for path, value in seconds.items():
+        page = path.parent.parent / "book" / "_generated" / "runtimes.json"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        known = json.loads(page.read_text(encoding="utf-8")) if page.exists() else {}
+        page.write_text(json.dumps(known | {path.stem: round(value, 1)}) + "\n", encoding="utf-8")
+
+
 def main(argv=None) -> int:
     """Execute everything, two at a time by default; 1 if any notebook raised."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("paths", nargs="+")
     options = parser.parse_args(argv)
-    failures = 0
+    failures, seconds = 0, {}
     with ProcessPoolExecutor(options.jobs) as pool:
         runs = {pool.submit(execute, path): path for path in notebooks_in(options.paths)}
         for run in as_completed(runs):
             try:
+                seconds[runs[run]] = run.result()
                 print(f"{runs[run].name}: {run.result():.1f} s", flush=True)
             except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
                 failures += 1
                 print(f"{runs[run].name}: a cell failed\n{error}", file=sys.stderr, flush=True)
+    remember(seconds)
     return 1 if failures else 0
 
 
