@@ -3,29 +3,26 @@
 Notation (003 is Yang's notes, 2025, §5.1). The loss is L(β) = ‖y − Xβ‖²/2n, the prediction Xβ itself, ε the
 step size, m the batch size. Times are flow time: k·ε after k steps. Exact moments of the same algorithms are
 in ``lib.regression``; these runs are what they are compared with, and what a reader's own y goes through.
-``y`` may hold one set of labels a replica, (R, n). Replicas are drawn in blocks, each with its own stream:
-the first 64 replicas of 1,000 are those of a run with 64.
+``y`` may hold one set of labels a replica, (R, n). Every replica has its own random stream, so the first 64
+of 1,000 are those of a run with 64.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from lib.ensembles import Recorder, recorded_steps, streams, strike_out
 from lib.records import (
-    DIVERGED,
     Run,
     as_array,
     as_coefficients,
     as_count,
     as_design,
-    as_generator,
-    as_observers,
     as_positive,
-    as_times,
 )
 from lib.weak_orders import batch_factor
 
-BLOCK = 64  # replicas that share a random stream
+BLOCK, NUMBERS_AT_ONCE = 512, 2_000_000  # replicas advanced together, random numbers drawn ahead: 16 MB
 
 
 def gradient_descent(X, y, *, step_size, steps, momentum=0.0, start=None, record=50, observe=None) -> Run:
@@ -155,22 +152,22 @@ def stochastic_gradient_descent(
     if momentum >= 1:
         raise ValueError(f"momentum must be below 1; received {momentum}. Choose a smaller momentum.")
     step_size, whole = _stable_step(X, step_size, 1 + momentum), batch_size == n and not replacement
-    row = np.arange(len(beta))[:, None]
 
-    def draw(rng, count):
+    def draw(stream, count):
+        # the samples that descent.sample_indices gives for the same seed
         if whole:
-            return np.zeros((count, BLOCK, 0), dtype=int)
-        if replacement:
-            return rng.integers(n, size=(count, BLOCK, batch_size))
-        return rng.random((count, BLOCK, n)).argpartition(batch_size - 1, axis=-1)[..., :batch_size]
+            return np.empty((count, 0))
+        if replacement or batch_size == 1:
+            return stream.integers(n, size=(count, batch_size))
+        return stream.random((count, n)).argpartition(batch_size - 1, axis=1)[:, :batch_size]
 
-    def advance(state, batch):
+    def advance(y, state, batch):
         beta, before = state
         if whole:
             gradient = (beta @ X.T - y) @ X / n
         else:
-            x, residual = X[batch], y[row if len(y) > 1 else 0, batch]
-            residual = np.einsum("rmp,rp->rm", x, beta) - residual
+            x, labels = X[batch], np.take_along_axis(y, batch, axis=1) if len(y) > 1 else y[0, batch]
+            residual = np.einsum("rmp,rp->rm", x, beta) - labels
             gradient = np.einsum("rm,rmp->rp", residual, x) / batch_size
         return beta - step_size * gradient + momentum * (beta - before), beta
 
@@ -250,10 +247,10 @@ def stochastic_gradient_flow(
     dt, horizon = _stable_step(X, dt, 1.0, name="dt"), as_positive("horizon", horizon, zero=True)
     scale = np.sqrt(dt * as_positive("step_size", step_size) * share / n)
 
-    def draw(rng, count):
-        return rng.standard_normal((count, BLOCK, n))
+    def draw(stream, count):
+        return stream.standard_normal((count, n))
 
-    def advance(state, noise):
+    def advance(y, state, noise):
         residual = y - state[0] @ X.T
         centred = noise - noise.mean(-1, keepdims=True)
         return (state[0] + (dt / n * residual + scale * residual * centred) @ X,)
@@ -286,45 +283,32 @@ def _stable_step(X, step, factor, *, name="step_size"):
 
 
 def _simulate(X, y, state, advance, draw, dt, steps, rng, record, observe):
-    observers, instants = as_observers(observe), _instants(record, dt, steps)
-    replicas, n = len(state[0]), len(X)
-    streams = as_generator(rng).spawn(-(-replicas // BLOCK))
-    recorded, integral = [], np.zeros(replicas)
-    chunk = max(1, 2_000_000 // (BLOCK * len(streams) * n))  # steps drawn at once: 16 MB
+    at, n = recorded_steps(record, dt, steps), len(X)
+    scale = max(np.square(part).sum(-1).max() / (2 * n) for part in (y, y - state[0] @ X.T))
+    drawn = [stream.spawn(1)[0] for stream in streams(rng, len(state[0]))]
+    parts = []
+    for first in range(0, len(drawn), BLOCK):
+        rows = slice(first, first + BLOCK)
+        labels, own = y[rows] if len(y) > 1 else y, tuple(part[rows] for part in state)
+        parts.append(_block(X, labels, own, advance, draw, dt, at, drawn[rows], Recorder(observe)))
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "observed"}
+    seen = [part["observed"] for part in parts]
+    found["observed"] = {name: np.concatenate([part[name] for part in seen]) for name in seen[0]}
+    return Run(times=dt * at, **strike_out(found, scale, dt, steps, "Choose a smaller step."))
+
+
+def _block(X, y, state, advance, draw, dt, at, drawn, recorder):
+    due, last, integral = set(at.tolist()), int(at[-1]), np.zeros(len(drawn))
+    ahead = max(1, NUMBERS_AT_ONCE // (len(drawn) * len(X)))
     with np.errstate(over="ignore", invalid="ignore"):
-        for k in range(steps + 1):
-            loss = ((y - state[0] @ X.T) ** 2).sum(-1) / (2 * n)
-            if k in instants:
-                recorded.append((loss, {name: np.asarray(f(state[0])) for name, f in observers.items()}))
-            if k == steps:
-                break
-            if k % chunk == 0:
-                drawn = np.concatenate([draw(stream, min(chunk, steps - k)) for stream in streams], axis=1)
-            integral += dt * loss
-            state = advance(state, drawn[k % chunk, :replicas])
-    status = np.where(np.isfinite(state[0]).all(-1), 0, DIVERGED)
-    lost = np.count_nonzero(status)
-    message = f"{lost} of {replicas} replicas left the finite numbers. Choose a smaller step."
-    return Run(
-        times=dt * np.array(sorted(instants)),
-        loss=np.stack([loss for loss, _ in recorded], axis=1),
-        beta=state[0],
-        loss_integral=integral,
-        log_alpha_effective=np.full_like(state[0], np.nan),
-        observed={name: np.stack([seen[name] for _, seen in recorded], axis=1) for name in observers},
-        status=status,
-        message=message if lost else "",
-    )
-
-
-def _instants(record, dt, steps):
-    """The step numbers to record: a set."""
-    if np.ndim(record) == 0:
-        return set(np.rint(np.linspace(0, steps, as_count("record", record))).astype(int).tolist())
-    times = as_times("record", record)
-    if (np.diff(times) <= 0).any() or times.max(initial=0) > dt * steps * (1 + 1e-9):
-        raise ValueError(
-            f"record must be increasing instants between 0 and {dt * steps:.6g}; received {times}. "
-            "Sort and cut them."
-        )
-    return set(np.rint(times / dt).astype(int).tolist())
+        for k in range(last + 1):
+            loss = ((y - state[0] @ X.T) ** 2).sum(-1) / (2 * len(X))
+            if k in due:
+                recorder.take(state[0], loss, integral)
+            if k < last:
+                if k % ahead == 0:
+                    batches = np.stack([draw(stream, min(ahead, last - k)) for stream in drawn], axis=1)
+                integral = integral + dt * loss
+                state = advance(y, state, batches[k % ahead])
+    nothing = np.full_like(state[0], np.nan)
+    return recorder.result() | {"beta": state[0], "loss_integral": integral, "log_alpha_effective": nothing}

@@ -293,7 +293,7 @@ def sampled_risk(X, beta0, sigma, step_size, batch_size, clock, **options) -> Ri
     Examples
     --------
     >>> from lib.sampling import sampled_risk
-    >>> float(sampled_risk([[1.0], [1.0]], [1.0], 0.0, 0.5, 1, 2, algorithm="descent").total)
+    >>> round(float(sampled_risk([[1.0], [1.0]], [1.0], 0.0, 0.5, 1, 2, algorithm="descent").total), 6)
     0.0625
     """
     equation, w, null, sigma = _prepared(X, beta0, sigma, step_size, batch_size, options)
