@@ -185,6 +185,25 @@ SOURCES: dict[str, Convention] = {
 }
 
 
+@dataclass(frozen=True)
+class Path:
+    """What one path of SGD leaves behind.
+
+    Parameters
+    ----------
+    beta : ndarray, shape (d,)
+        Predictor after the last step.
+    log_product : ndarray, shape (d,)
+        Σ log|1 − g²| over the steps, g what a step multiplies the weights by: log w₊w₋ has moved by this.
+    squares : ndarray, shape (d,)
+        Σ g², the second-order part of −Σ log|1 − g²|.
+    """
+
+    beta: np.ndarray
+    log_product: np.ndarray
+    squares: np.ndarray
+
+
 def sgd_path(convention, X, y, *, log_alpha, step_size, indices):
     """One SGD path in a source's own weights, on a given sequence of samples.
 
@@ -208,8 +227,8 @@ def sgd_path(convention, X, y, *, log_alpha, step_size, indices):
 
     Returns
     -------
-    ndarray, shape (d,)
-        β after the last step.
+    Path
+        β after the last step, and the sums that tell how the product w₊w₋ = (u² − v²)/4 has moved.
 
     Raises
     ------
@@ -220,7 +239,7 @@ def sgd_path(convention, X, y, *, log_alpha, step_size, indices):
     --------
     >>> from lib.conventions import SOURCES, sgd_path
     >>> house, X = SOURCES["house"], [[1.0, 0.0]]
-    >>> sgd_path(house, X, [1.0], log_alpha=0.0, step_size=0.1, indices=[0] * 200).round(6).tolist()
+    >>> sgd_path(house, X, [1.0], log_alpha=0.0, step_size=0.1, indices=[0] * 200).beta.round(6).tolist()
     [1.0, 0.0]
     """
     X, y = as_data(X, y)
@@ -231,22 +250,19 @@ def sgd_path(convention, X, y, *, log_alpha, step_size, indices):
         raise ValueError(
             f"indices must be whole numbers from 0 to {n - 1}; received {indices!r}. Draw them anew."
         )
-    # dβ/dw: 2w₊ and −2w₋; v and u; 2w. A second weight that is absent stays 0.
     p = start
     q = {"difference of squares": start, "product": np.zeros(d), "square": np.zeros(d)}[convention.network]
-    factor = (
-        2
-        * convention.loss_factor
-        * as_positive("step_size", step_size)
-        * (n if convention.total == "sum" else 1)
-    )
+    product = convention.network == "product"
+    # dβ/dw is 2w± for squares and the other weight for a product: there a step is half as long.
+    factor = convention.loss_factor * as_positive("step_size", step_size) * (2 if product else 4)
+    factor *= n if convention.total == "sum" else 1
+    log_product, squares = np.zeros((2, d))
     for i in indices:
         g = factor * (X[i] @ _predictor(convention.network, p, q) - y[i]) * X[i]
-        if convention.network == "product":
-            p, q = p - g * q, q - g * p
-        else:
-            p, q = p - 2 * g * p, q + 2 * g * q
-    return _predictor(convention.network, p, q)
+        p, q = (p - g * q, q - g * p) if product else (p - g * p, q + g * q)
+        log_product += np.log(np.abs(1 - g * g))
+        squares += g * g
+    return Path(_predictor(convention.network, p, q), log_product, squares)
 
 
 def _predictor(network, p, q):

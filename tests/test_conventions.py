@@ -17,8 +17,13 @@ def relative(a, b):
 
 
 def path(source, log_alpha, step_size):
+    return replay(source, log_alpha, step_size).beta
+
+
+def replay(source, log_alpha, step_size):
+    convention = SOURCES[source]
     return sgd_path(
-        SOURCES[source], PROBLEM.X, PROBLEM.y, log_alpha=log_alpha, step_size=step_size, indices=INDICES
+        convention, PROBLEM.X, PROBLEM.y, log_alpha=log_alpha, step_size=step_size, indices=INDICES
     )
 
 
@@ -42,6 +47,16 @@ def test_a_forgotten_factor_is_seen(source, start, step):
     own = SOURCES[source].from_house(log_alpha=LOG_ALPHA, step_size=STEP, n=10)
     wrong = path(source, own.log_alpha + np.log(start), own.step_size * step)
     assert relative(wrong, path("house", LOG_ALPHA, STEP)) > 1e-2
+
+
+def test_the_product_of_the_weights_moves_by_the_same_factor_in_every_convention():
+    house = replay("house", LOG_ALPHA, STEP)
+    for name, source in SOURCES.items():
+        own = source.from_house(log_alpha=LOG_ALPHA, step_size=STEP, n=10)
+        path = replay(name, own.log_alpha, own.step_size)
+        assert path.log_product == pytest.approx(house.log_product, rel=1e-10)
+        assert path.squares == pytest.approx(house.squares, rel=1e-10)
+    assert (house.log_product < -house.squares).all()
 
 
 def source_flow(convention, log_alpha, time):
