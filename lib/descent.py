@@ -276,7 +276,7 @@ def _block(plan, drawn):
     last, chunk = int(plan.at[-1]), 8 * CHUNK if plan.batch_size == 1 else CHUNK
     with np.errstate(all="ignore"):
         for first in range(0, last, chunk):
-            batches = zip(*_batches(plan, sources, first, min(chunk, last - first)), strict=False)
+            batches = zip(*_batches(plan, sources, first, min(chunk, last - first)), strict=True)
             for k, (batch, label) in enumerate(batches, first):
                 weights.read()
                 if k in due:

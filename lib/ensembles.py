@@ -94,11 +94,11 @@ def run_blocks(task: Callable, rng, replicas: int, *, executor: Executor | None 
         futures = [executor.submit(task, block) for block in blocks]
         return _join([future.result() for future in futures])
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        if _picklable(task):
-            raise
+        if not isinstance(error, pickle.PicklingError) and "pickle" not in str(error):
+            raise  # the task's own
         raise TypeError(
-            f"The executor could not send the run to its workers ({error}). Processes need functions with a "
-            "name: pass observe functions defined with def at the top of a module, or use a ThreadPoolExecutor."
+            f"The executor could not send the run to its workers ({error}). Processes need functions with "
+            "a name: write observe with def at the top of a module, or use a ThreadPoolExecutor."
         ) from error
 
 
@@ -273,11 +273,3 @@ def _blank(array, rows):
     array = array.copy()
     array[rows] = np.nan
     return array
-
-
-def _picklable(task) -> bool:
-    try:
-        pickle.dumps(task)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return False
-    return True

@@ -136,7 +136,7 @@ def test_one_step_is_euler_maruyama():
         step_size=gamma,
         dt=h,
         horizon=2 * h,
-        label_noise=lambda t: delta * (t > 0),
+        label_noise=lambda t: delta * t / h,
         rng=9,
     )
     nu, s, clean = np.zeros(10), 0.0, 0.0
@@ -183,7 +183,9 @@ def test_energy_defect_is_a_martingale_for_the_exact_covariance_and_under_label_
         assert abs(mean) < 4 * error
 
 
-@pytest.mark.parametrize("extra", [{}, dict(covariance="exact"), dict(label_noise=1.0)])
+@pytest.mark.parametrize(
+    "extra", [{}, dict(covariance="exact"), dict(label_noise=1.0), dict(covariance="exact", label_noise=1.0)]
+)
 def test_quadratic_variation(extra):
     # claim b6: 1 within 4 standard errors; half the amplitude gives a quarter
     run = stochastic_gradient_flow(**REFERENCE, replicas=64, rng=0, **extra)
@@ -254,8 +256,8 @@ def test_tail_estimate_has_the_size_of_the_rest():
     early = stochastic_gradient_flow(**REFERENCE | dict(horizon=80.0), replicas=10, rng=0)
     late = stochastic_gradient_flow(**REFERENCE | dict(horizon=400.0), replicas=10, rng=0)
     rest = late.loss_integral - early.loss_integral
-    assert (rest < early.loss_integral_tail).all()
-    assert (early.loss_integral_tail < 100 * rest).all()
+    assert (early.loss_integral_tail > 0.5 * rest).all()  # measured: .9 to 1.7 between T = 50 and 200
+    assert (early.loss_integral_tail < 3 * rest).all()
     noisy = stochastic_gradient_flow(**REFERENCE, label_noise=0.1, rng=0)
     assert np.isinf(noisy.loss_integral_tail).all()
 
@@ -363,8 +365,8 @@ def test_the_horizon_is_cut_into_equal_steps():
     run = stochastic_gradient_flow(**REFERENCE | dict(dt=0.03, horizon=1.0), rng=0)
     assert run.times[-1] == 1.0
     assert len(run.times) == 35  # 34 steps of 1/34
-    exact = stochastic_gradient_flow(**REFERENCE | dict(dt=0.1, horizon=0.3), rng=0)
-    assert np.allclose(exact.times, [0, 0.1, 0.2, 0.3], rtol=1e-12)
+    exact = stochastic_gradient_flow(**REFERENCE | dict(dt=0.3, horizon=2.1), rng=0)  # 2.1/0.3 > 7
+    assert np.allclose(exact.times, 0.3 * np.arange(8), rtol=1e-12)
 
 
 @pytest.mark.parametrize(

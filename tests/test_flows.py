@@ -210,6 +210,17 @@ def test_data_that_are_fitted_already_stay():
     assert run.status[0] == 0
     assert np.abs(run.beta).max() == 0
     assert run.loss_integral[0] == 0
+    assert flows.mirror_flow(HyperbolicEntropy(0.0), SMALL, np.zeros(10), times=[1.0, 2.0]).loss.max() == 0
+
+
+def test_data_out_of_reach_stay_as_they_are():
+    # y is no prediction of any β: with times the flow runs to the best fit
+    A, y = np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([1.0, 2.0])
+    run = flows.mirror_flow(HyperbolicEntropy(0.0), A, y, times=[100.0])
+    assert np.allclose(run.beta[0], [1.5, 0.0], atol=1e-8)
+    still = flows.mirror_flow(HyperbolicEntropy(0.0), 0 * A, y, times=[100.0])
+    assert still.beta.max() == 0
+    assert np.isclose(still.loss_integral[0], 100 * still.loss[0, 0], rtol=1e-8)
 
 
 def test_an_unreachable_limit_is_reported():
