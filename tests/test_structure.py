@@ -26,11 +26,13 @@ LONGEST_FUNCTION = 14
 
 # A module imports only from those before it. Mathematics and evidence know nothing of each other.
 MATHEMATICS = [
-    *("records", "ensembles", "problems", "conventions", "potentials", "dual_newton", "bias"),
+    *("records", "ensembles", "problems", "conventions", "potentials"),
+    *("equations", "dual_newton", "sparse", "orthant", "bias"),
     *("orders", "modified", "circle", "weak_orders", "objectives", "convergence"),
     *(
         "flows",
         "descent",
+        "dual_paths",
         "diffusions",
         "linear",
         "shrinkage",

@@ -1,0 +1,168 @@
+"""What linear programs and active sets do for ``lib.bias``: basis pursuit, the Lasso, an empty orthant.
+
+Notation. A β = b the equations of ``lib.equations``, v their multiplier, t = Aᵀv. The linear program is
+solved by SciPy's HiGHS, whose tolerances are absolute and no better than 1e-10: what it finds is polished on
+its support, and judged by a certificate computed here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf
+from scipy.optimize import linprog
+
+from lib.equations import GAP, RESIDUAL, infeasible
+
+__all__: list[str] = []  # for ``lib.bias`` only
+
+TRUSTED = 1e-6  # a distance below this, found by a linear program, may be rounding
+TOLERANCES = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+
+
+# --- basis pursuit --------------------------------------------------------------------------------
+
+
+def pursue(eqs):
+    """β of least ‖β‖₁ under Aβ = b, v with |Aᵀv| ≤ 1, the relative gap, and the simplex iterations."""
+    A, b = eqs.AT.T, eqs.b
+    d = A.shape[1]
+    found = linprog(np.ones(2 * d), A_eq=np.hstack([A, -A]), b_eq=b, method="highs-ds", options=TOLERANCES)
+    if found.x is None:
+        return np.full(d, np.nan), np.zeros(len(b)), np.inf, int(found.nit)
+    best = np.inf, None, None
+    marginals = found.eqlin.marginals
+    for beta in _primal(eqs, found.x[:d] - found.x[d:], marginals):
+        for v in _dual(eqs, beta, marginals):
+            residual = np.abs(eqs.misfit(beta)).max() / np.abs(b).max()
+            score = max(pursuit_gap(eqs, beta, v) / GAP, residual / RESIDUAL)
+            if score < best[0]:
+                best = score, beta, v
+    _, beta, v = best
+    return beta, v, pursuit_gap(eqs, beta, v), int(found.nit)
+
+
+def _primal(eqs, beta, v):
+    """The program's β, and β corrected to Aβ = b on its support, or wherever |Aᵀv| = 1 lets it grow."""
+    yield beta
+    tight = (beta != 0) | (np.abs(eqs.AT @ v) > 1 - 1e-7)
+    for columns in (np.abs(beta) > 1e-10 * np.abs(beta).max(), tight):
+        exact = np.where(columns, beta, 0.0)
+        for _ in range(3):
+            exact[columns] -= np.linalg.lstsq(eqs.AT[columns].T, eqs.misfit(exact), rcond=1e-15)[0]
+        yield exact
+
+
+def _dual(eqs, beta, v):
+    """The program's v, and v moved so that Aᵀv = ±1 where it must, or nearly is; always |Aᵀv| ≤ 1."""
+    t = eqs.AT @ v
+    tight = beta != 0, (beta != 0) | (np.abs(t) > 1 - 1e-6)
+    for columns in (np.zeros(len(t), dtype=bool), *tight):
+        target = np.where(beta != 0, np.sign(beta), np.sign(t))[columns]
+        moved = v
+        for _ in range(2 if columns.any() else 0):
+            short = target - eqs.AT[columns] @ moved
+            moved = moved + np.linalg.lstsq(eqs.AT[columns], short, rcond=1e-12)[0]
+        yield moved / max(1.0, np.abs(eqs.AT @ moved).max())
+
+
+def pursuit_gap(eqs, beta, v):
+    """(‖β‖₁ − bᵀv)/‖β‖₁ as Σ (|β| − tβ) + |vᵀ(Aβ − b)|, both terms ≥ 0."""
+    gap = (np.abs(beta) - beta * (eqs.AT @ v)).sum() + abs(v @ eqs.misfit(beta))
+    return max(0.0, float(gap / np.abs(beta).sum())) if beta.any() else 0.0
+
+
+# --- the Lasso ------------------------------------------------------------------------------------
+
+
+def active_set(X, y, penalty, nonnegative):
+    """β minimising ‖Xβ − y‖²/2n + penalty ‖β‖₁, by an active set, and the number of columns that entered.
+
+    Lawson & Hanson (1974, ch. 23) with signs: the column that violates its condition most enters; the
+    minimiser on the active columns, their signs held, is approached until a coefficient reaches 0 and leaves.
+    """
+    n, d = X.shape
+    beta, active, signs = np.zeros(d), [], np.zeros(d)
+    norms = np.where((size := np.linalg.norm(X, axis=0)) > 0, size, 1.0)
+    barred = np.zeros(d, dtype=bool)  # left as soon as they had entered: rounding
+    for entered in range(20 * min(n, d) + 100):  # noqa: B007 (counts what entered)
+        g = X.T @ (y - X @ beta) / n
+        excess = ((g if nonnegative else np.abs(g)) - penalty) / norms
+        excess[active] = excess[barred] = -np.inf
+        j = int(excess.argmax())
+        if excess[j] <= 1e-14 * (np.abs(g) / norms).max():
+            break
+        signs[j] = np.sign(g[j])
+        before = beta.copy()
+        active = _settle(X, y, penalty, beta, [*active, j], signs)
+        barred = barred & (beta == before).all()
+        barred[j] |= j not in active
+    return beta, entered
+
+
+def _settle(X, y, penalty, beta, active, signs):
+    """Move β, in place, to the minimiser on the active columns; return those that did not reach 0."""
+    while active:
+        B, s = X[:, active], signs[active]
+        direction, step = _direction(B, y, len(y) * penalty, beta[active], s)
+        shrinks = s * direction < 0
+        steps = np.where(shrinks, -beta[active] / np.where(shrinks, direction, 1.0), np.inf)
+        first = steps.min()
+        if first >= step:
+            beta[active] += step * direction
+            break
+        beta[active] += first * direction
+        leaving = steps <= first
+        beta[np.asarray(active)[leaving]] = 0.0
+        active = [j for j, leaves in zip(active, leaving, strict=True) if not leaves]
+    return active
+
+
+def _direction(B, y, weight, beta, signs):
+    """Towards the minimiser (step 1); along the null space, without end, where the newest column depends."""
+    G = B.T @ B
+    size = np.sqrt(G.diagonal())
+    L, info = dpotrf(G / np.outer(size, size), lower=1)
+    if info != 0 or L[-1, -1] < 1e-7:
+        a = np.linalg.lstsq(B[:, :-1], B[:, -1], rcond=None)[0]
+        if np.linalg.norm(B[:, :-1] @ a - B[:, -1]) <= 1e-10 * size[-1]:
+            null = np.append(-a, 1.0) * signs[-1]
+            return (null, np.inf) if signs @ null < 0 else (np.zeros_like(null), 1.0)
+    Q, R = np.linalg.qr(B)
+    return np.linalg.solve(R, Q.T @ (y - B @ beta) - np.linalg.solve(R.T, weight * signs)), 1.0
+
+
+def lasso_certificate(X, y, penalty, nonnegative, beta):
+    """A feasible dual θ, the gap over ‖y‖²/2n, and the worst violation of the conditions over the penalty."""
+    n = len(y)
+    r = y - X @ beta
+    g = X.T @ r / n
+    over = max(g.max() if nonnegative else np.abs(g).max(), penalty)
+    theta = r * (penalty / over)
+    gap = np.square(r - theta).sum() / (2 * n) + (penalty * np.abs(beta) - beta * (X.T @ theta) / n).sum()
+    on = np.abs(g - penalty * np.sign(beta))[beta != 0].max(initial=0.0)
+    return theta / n, float(gap / (y @ y / (2 * n))), float(max(on, over - penalty) / penalty)
+
+
+# --- the orthant ----------------------------------------------------------------------------------
+
+
+def unreachable(X, eqs):
+    """The verdict that no β ≥ 0 solves Xβ = y, or None.
+
+    By Farkas' lemma it is so exactly when some p has Aᵀp ≤ 0 < bᵀp, and bᵀp/(‖p‖ ‖b‖) bounds from below how
+    near to b any Aβ comes.
+    """
+    if not eqs.b.any():
+        return None
+    sizes = np.linalg.norm(eqs.AT, axis=1, keepdims=True)
+    A, b = eqs.AT / np.where(sizes > 0, sizes, 1.0), eqs.b / np.linalg.norm(eqs.b)
+    found = linprog(-b, A_ub=A, b_ub=np.zeros(len(A)), bounds=(-1, 1), method="highs", options=TOLERANCES)
+    distance = 0.0 if found.x is None or not found.x.any() else b @ found.x / np.linalg.norm(found.x)
+    if distance <= TRUSTED:
+        return None
+    return infeasible(
+        X,
+        distance,
+        f"No β ≥ 0 solves Xβ = y: y is at a relative distance of at least {distance:.1e} from every such Xβ, "
+        "in whitened rows. Use HyperbolicEntropy for a signed predictor.",
+    )
