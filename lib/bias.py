@@ -78,7 +78,10 @@ def minimise(potential, X, y, *, offset=None) -> Solution:
     Notes
     -----
     Damped Newton in the n-dimensional dual, in logarithms of the weights, so that α = 1e-300 is no special
-    case; the last digits are restored in the primal.
+    case; the last digits are restored in the primal. The gap is that of the multiplier in well conditioned
+    rows; ``dual`` is the same multiplier in the rows of X, and rounding alone may make ∇φ(beta) differ from
+    offset + Xᵀ dual by 1e-16 |X|ᵀ|dual|. Where Xβ = y, β ≥ 0 forces zeros the negative entropy has no finite
+    multiplier; it is then certified by one that is nearly so, or not at all.
 
     Examples
     --------
@@ -99,7 +102,7 @@ def minimise(potential, X, y, *, offset=None) -> Solution:
     offset = np.zeros(d) if offset is None else as_coefficients("offset", offset, d)
     if isinstance(potential, SquaredNorm):
         return _nearest(X, y, offset)
-    return _entropic(X, y, 2 * as_log_alpha(potential.log_alpha, d), 4 * offset, potential)
+    return _entropic(X, y, 2 * as_log_alpha(potential.log_alpha, d), _quadruple(offset), potential)
 
 
 def least_norm(X, y) -> Solution:
@@ -166,8 +169,9 @@ def basis_pursuit(X, y) -> Solution:
         return infeasible(X, eqs.defect, inconsistent(eqs.defect))
     if not y.any():
         return judged(X, y, np.zeros(X.shape[1]), np.zeros(len(y)), 0.0, 0)
-    beta, v, gap, iterations = sparse.pursue(eqs)
-    return judged(X, y, beta * eqs.scale, eqs.dual(v), gap, iterations)
+    with np.errstate(all="ignore"):
+        beta, v, gap, iterations = sparse.pursue(eqs)
+        return judged(X, y, beta * eqs.scale, eqs.dual(v), gap, iterations)
 
 
 def lasso(X, y, penalty, *, nonnegative=False) -> Solution:
@@ -189,7 +193,7 @@ def lasso(X, y, penalty, *, nonnegative=False) -> Solution:
     Solution
         ``beta`` (d,); ``dual`` (n,), a multiple θ of y − Xβ with |Xᵀθ| ≤ penalty (Xᵀθ ≤ penalty if
         nonnegative), (y − Xβ)/n at the solution; ``residual``, the worst violation of the optimality
-        conditions over the penalty; ``gap``, the duality gap over ‖y‖²/(2n); ``iterations``, how many columns
+        conditions over max|Xᵀy|/n; ``gap``, the duality gap over ‖y‖²/(2n); ``iterations``, how many columns
         entered the active set.
 
     Raises
@@ -268,7 +272,7 @@ def minimise_many(log_alpha, X, y, *, offset=None) -> Solution:
             f"offset must have one row for each of the {len(log_alpha)} rows of log_alpha; received "
             f"{len(offset)}. Match their lengths."
         )
-    return _entropic_many(X, y, 2 * log_alpha, 4 * offset)
+    return _entropic_many(X, y, 2 * log_alpha, _quadruple(offset))
 
 
 def limit(run, X, y) -> Solution:
@@ -339,6 +343,11 @@ def limit(run, X, y) -> Solution:
 # --- one problem ----------------------------------------------------------------------------------
 
 
+def _quadruple(offset):
+    return 4 * np.clip(offset, -1e300, 1e300)
+
+
+@np.errstate(all="ignore")
 def _nearest(X, y, offset):
     eqs = equations(X, y)
     if eqs.defect > RESIDUAL:
@@ -347,13 +356,13 @@ def _nearest(X, y, offset):
     return judged(X, y, beta, dual, gap, iterations, offset)
 
 
+@np.errstate(all="ignore")
 def _entropic(X, y, a, c, potential, eqs=None, v=None):
     signed = isinstance(potential, HyperbolicEntropy)
     eqs = equations(X, y) if eqs is None else eqs
     if eqs.defect > RESIDUAL:
         return infeasible(X, eqs.defect, inconsistent(eqs.defect))
-    with np.errstate(all="ignore"):
-        start = exponentials(a, c, signed, 0.0)[0]
+    start = exponentials(a, c, signed, 0.0)[0]
     found = dual_newton.solve(eqs, a, c, signed, lambda beta: relative_residual(X, y, beta, start), v)
     beta, dual, gap, iterations = found
     solution = judged(X, y, beta, dual / 4, gap, iterations, start)
@@ -365,6 +374,7 @@ def _entropic(X, y, a, c, potential, eqs=None, v=None):
 # --- replicas -------------------------------------------------------------------------------------
 
 
+@np.errstate(all="ignore")
 def _entropic_many(X, y, a, c):
     eqs = equations(X, y)
     R, (n, d) = len(a), X.shape
@@ -373,10 +383,8 @@ def _entropic_many(X, y, a, c):
         found["residual"][:] = eqs.defect
         return Solution(**found, message=inconsistent(eqs.defect))
     beta, V, iterations, v = dual_newton.solve_many(eqs, a, c)
-    with np.errstate(all="ignore"):
-        start = exponentials(a, c, True, 0.0)[0]
-        gap = relative_gap(eqs, beta / eqs.scale, V, a - np.log(eqs.scale), c, True)
-        residual = relative_residual(X, y, beta, start)
+    gap = relative_gap(eqs, beta / eqs.scale, V, a - np.log(eqs.scale), c, True)
+    residual = relative_residual(X, y, beta, exponentials(a, c, True, 0.0)[0])
     found = {
         "beta": beta,
         "dual": eqs.dual(V) / 4,

@@ -198,30 +198,27 @@ def relative_gap(eqs, beta, v, a, c, signed):
 
 
 def solve(eqs, a, c, signed, measure, v=None):
-    """β, the multiplier of Xβ = y times 4, the relative gap and the iterations: the best found, to be judged.
+    """β, 4 times the multiplier of Xβ = y, the relative gap and the iterations: the best found, to be judged.
 
     ``measure(β)`` is the relative residual in the caller's rows. The first point is taken that is certified
     to a hundredth of what is asked, or where only rounding is left to gain.
     """
-    with np.errstate(all="ignore"):
-        live = eqs.AT.any(axis=1)
-        if not live.all():  # columns of zeros stay where they start
-            return _solve_live(eqs, a, c, signed, measure, live)
-        if len(eqs.b) == 0:
-            return exponentials(a, c, signed, 0.0)[0], eqs.dual(eqs.b), 0.0, 0
-        a, best, used = a - np.log(eqs.scale), (np.inf, None), 0
-        for basis, end, last, iterations in _attempts(eqs, a, c, signed, v):
-            used += iterations
-            for beta, dual in _finished(basis, a, c, signed, end, last):
-                gap = float(relative_gap(basis, beta, dual, a, c, signed))
-                score = max(gap / GAP, measure(beta * eqs.scale) / RESIDUAL)
-                if best[1] is None or score < best[0]:
-                    best = score, (beta * eqs.scale, basis.dual(dual), gap)
-                rounding = np.abs(beta) @ np.abs(basis.AT)
-                at_rounding = np.abs(basis.misfit(beta)).max() <= 8 * EPS * rounding.max()
-                if score <= WORTH or (gap <= WORTH * GAP and at_rounding):
-                    return *best[1], used
-        return *best[1], used
+    live = eqs.AT.any(axis=1)
+    if not live.all():  # columns of zeros stay where they start
+        return _solve_live(eqs, a, c, signed, measure, live)
+    if len(eqs.b) == 0:
+        return exponentials(a, c, signed, 0.0)[0], eqs.dual(eqs.b), 0.0, 0
+    a, least, best = a - np.log(eqs.scale), np.inf, None
+    for basis, beta, dual, used in _candidates(eqs, a, c, signed, v):
+        gap = float(relative_gap(basis, beta, dual, a, c, signed))
+        score = max(gap / GAP, measure(beta * eqs.scale) / RESIDUAL)
+        if best is None or score < least:
+            least, best = score, (beta * eqs.scale, basis.dual(dual), gap, used)
+        rounding = np.abs(beta) @ np.abs(basis.AT)
+        at_rounding = np.abs(basis.misfit(beta)).max() <= 8 * EPS * rounding.max()
+        if score <= WORTH or (gap <= WORTH * GAP and at_rounding):
+            break
+    return best
 
 
 def _solve_live(eqs, a, c, signed, measure, live):
@@ -270,15 +267,33 @@ def _follow(eqs, a, c, signed, v, reference):
     return v, last, total + used
 
 
-def _finished(eqs, a, c, signed, v, last):
-    """Candidates (β, v), cheapest first."""
-    beta = exponentials(a, c + eqs.AT @ v, signed, 0.0)[0]
-    beta, folded = polish(eqs, beta, v, last)
-    if not signed:
+def _candidates(eqs, a, c, signed, v):
+    """Candidates (equations used, β, v, iterations so far), cheapest first."""
+    if len(eqs.b) == len(a):
+        yield _unique(eqs, a, c, signed)
+    used = 0
+    for basis, end, last, iterations in _attempts(eqs, a, c, signed, v):
+        used += iterations
+        beta = exponentials(a, c + basis.AT @ end, signed, 0.0)[0]
+        beta, folded = polish(basis, beta, end, last)
+        beta = beta if signed else np.maximum(beta, 0.0)
+        yield basis, beta, folded, used
+        yield basis, beta, end, used
+        yield basis, polish_hard(basis, beta, a, signed), end, used
+
+
+def _unique(eqs, a, c, signed):
+    """The only solution, where A is square: there is nothing to minimise, and every t is some c + Aᵀv."""
+    beta = np.zeros(len(a))
+    for _ in range(3):
+        beta = beta - np.linalg.solve(eqs.AT.T, eqs.misfit(beta))
+    if not signed:  # a zero has t = −∞: as far down as nobody sees
         beta = np.maximum(beta, 0.0)
-    yield beta, folded
-    yield beta, v
-    yield polish_hard(eqs, beta, a, signed), v
+    size = np.abs(beta) if signed else np.maximum(beta, 1e-20 * beta.max())
+    t = np.where(
+        size > 0, np.copysign(log_mirror(size, a, signed), beta) if signed else np.log(size) - a, 0.0
+    )
+    return eqs, beta, np.linalg.solve(eqs.AT, t - c), 0
 
 
 def project(eqs, start):
@@ -302,20 +317,19 @@ def solve_many(eqs, a, c, limit=25):
     """β (R, d) and v (R, k) of hyperbolic problems with common equations; NaN where Newton did not settle.
 
     Also the iterations of each, and the v of the mean problem, where all of them start. The last step of a
-    replica, that of less than 1e-6 in t, is taken in the primal, where it is exact in Aβ = b.
+    replica, that with a Newton decrement Σ w (δt)² of 1e-14, is taken in the primal, where Aβ = b is linear.
     """
     R, k = len(a), len(eqs.b)
     beta, V, used = np.full(a.shape, np.nan), np.full((R, k), np.nan), np.zeros(R, dtype=int)
-    with np.errstate(all="ignore"):
-        a = a - np.log(eqs.scale)
+    a, v = a - np.log(eqs.scale), np.zeros(k)
+    if 0 < k * k * len(eqs.AT) <= LARGEST:
         mean = a.mean(axis=0), c.mean(axis=0), True
-        v, _, _ = newton(eqs, *mean, np.zeros(k), reference_size(eqs, *mean), limit=100, stall=1e-8)
-        if k and k * k * len(eqs.AT) <= LARGEST:
-            upper = np.triu_indices(k)
-            table = eqs.AT[:, upper[0]] * eqs.AT[:, upper[1]]
-            for first in range(0, R, BLOCK):
-                part = slice(first, first + BLOCK)
-                beta[part], V[part], used[part] = _block(eqs, table, upper, a[part], c[part], v, limit)
+        v, _, _ = newton(eqs, *mean, v, reference_size(eqs, *mean), limit=100, stall=1e-8)
+        upper = np.triu_indices(k)
+        table = eqs.AT[:, upper[0]] * eqs.AT[:, upper[1]]
+        for first in range(0, R, BLOCK):
+            part = slice(first, first + BLOCK)
+            beta[part], V[part], used[part] = _block(eqs, table, upper, a[part], c[part], v, limit)
     return beta * eqs.scale, V, used, v
 
 
@@ -336,7 +350,7 @@ def _block(eqs, table, upper, a, c, v, limit):
         used[going] += 1
         tau = P @ eqs.AT.T
         size = np.maximum(np.abs(tau).max(axis=1), 1e-300)
-        close = size <= 1e-6
+        close = (size <= 0.1) & ((w * tau * tau).sum(axis=1) <= 1e-14 * w.sum(axis=1))
         beta[going[close]], ends[going[close]] = (now + w * tau)[close], (V + P)[close]
         V = V + np.where(size > 0.5, np.log1p(size) / size, 1.0)[:, None] * P
         open_ = ~close & np.isfinite(size)

@@ -186,6 +186,8 @@ def _uncertified(X, y, beta, residual, gap):
     short = f"The certificate is not good enough: residual {residual:.1e} of 1e-12, gap {gap:.1e} of 1e-10. "
     with np.errstate(all="ignore"):
         rounding = 2.0**-53 * np.linalg.norm(np.abs(X) @ np.abs(beta)) / np.linalg.norm(y)
+    if not np.isfinite(beta).all():
+        return short + "The numbers leave floating point: take log_alpha and offset nearer to 0."
     if gap <= GAP and residual <= 30 * rounding:
         return short + "Xβ is a small difference of large terms, rounded; start nearer to the data."
     return short + "Bring the columns of X to one scale, or the entries of log_alpha closer together."

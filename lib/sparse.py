@@ -8,6 +8,7 @@ its support, and judged by a certificate computed here.
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf
 from scipy.optimize import linprog
 
@@ -31,7 +32,7 @@ def pursue(eqs):
         return np.full(d, np.nan), np.zeros(len(b)), np.inf, int(found.nit)
     best = np.inf, None, None
     marginals = found.eqlin.marginals
-    for beta in _primal(eqs, found.x[:d] - found.x[d:], marginals):
+    for beta in _primal(eqs, found.x[:d] - found.x[d:]):
         for v in _dual(eqs, beta, marginals):
             residual = np.abs(eqs.misfit(beta)).max() / np.abs(b).max()
             score = max(pursuit_gap(eqs, beta, v) / GAP, residual / RESIDUAL)
@@ -41,11 +42,11 @@ def pursue(eqs):
     return beta, v, pursuit_gap(eqs, beta, v), int(found.nit)
 
 
-def _primal(eqs, beta, v):
-    """The program's β, and β corrected to Aβ = b on its support, or wherever |Aᵀv| = 1 lets it grow."""
+def _primal(eqs, beta):
+    """The program's β, and β corrected to Aβ = b: on its support, or by the least that does it anywhere."""
     yield beta
-    tight = (beta != 0) | (np.abs(eqs.AT @ v) > 1 - 1e-7)
-    for columns in (np.abs(beta) > 1e-10 * np.abs(beta).max(), tight):
+    support = np.abs(beta) > 1e-10 * np.abs(beta).max()
+    for columns in (support, np.ones_like(support)):
         exact = np.where(columns, beta, 0.0)
         for _ in range(3):
             exact[columns] -= np.linalg.lstsq(eqs.AT[columns].T, eqs.misfit(exact), rcond=1e-15)[0]
@@ -107,6 +108,8 @@ def _settle(X, y, penalty, beta, active, signs):
         shrinks = s * direction < 0
         steps = np.where(shrinks, -beta[active] / np.where(shrinks, direction, 1.0), np.inf)
         first = steps.min()
+        if step == 0:
+            return active[:-1]
         if first >= step:
             beta[active] += step * direction
             break
@@ -118,21 +121,25 @@ def _settle(X, y, penalty, beta, active, signs):
 
 
 def _direction(B, y, weight, beta, signs):
-    """Towards the minimiser (step 1); along the null space, without end, where the newest column depends."""
-    G = B.T @ B
+    """Towards the minimiser (step 1); where the newest column depends on the others, along the null space.
+
+    There the step is without end, or 0 where it would not lower ‖β‖₁: the column does not enter.
+    """
+    G, excess = B.T @ B, B.shape[1] - len(B)
     size = np.sqrt(G.diagonal())
     L, info = dpotrf(G / np.outer(size, size), lower=1)
-    if info != 0 or L[-1, -1] < 1e-7:
-        a = np.linalg.lstsq(B[:, :-1], B[:, -1], rcond=None)[0]
-        if np.linalg.norm(B[:, :-1] @ a - B[:, -1]) <= 1e-10 * size[-1]:
-            null = np.append(-a, 1.0) * signs[-1]
-            return (null, np.inf) if signs @ null < 0 else (np.zeros_like(null), 1.0)
+    if excess > 0 or info != 0 or L[-1, -1] < 1e-7:
+        others = np.linalg.lstsq(B[:, :-1], B[:, -1], rcond=None)[0]
+        if excess > 0 or np.linalg.norm(B[:, :-1] @ others - B[:, -1]) <= 1e-10 * size[-1]:
+            null = np.append(-others, 1.0) * signs[-1]
+            return null, np.inf if signs @ null < 0 else 0.0
     Q, R = np.linalg.qr(B)
-    return np.linalg.solve(R, Q.T @ (y - B @ beta) - np.linalg.solve(R.T, weight * signs)), 1.0
+    rhs = Q.T @ (y - B @ beta) - solve_triangular(R, weight * signs, trans=1)
+    return solve_triangular(R, rhs), 1.0
 
 
 def lasso_certificate(X, y, penalty, nonnegative, beta):
-    """A feasible dual θ, the gap over ‖y‖²/2n, and the worst violation of the conditions over the penalty."""
+    """A feasible dual θ, the gap over ‖y‖²/2n, and the worst violation of the conditions over max|Xᵀy|/n."""
     n = len(y)
     r = y - X @ beta
     g = X.T @ r / n
@@ -140,7 +147,11 @@ def lasso_certificate(X, y, penalty, nonnegative, beta):
     theta = r * (penalty / over)
     gap = np.square(r - theta).sum() / (2 * n) + (penalty * np.abs(beta) - beta * (X.T @ theta) / n).sum()
     on = np.abs(g - penalty * np.sign(beta))[beta != 0].max(initial=0.0)
-    return theta / n, float(gap / (y @ y / (2 * n))), float(max(on, over - penalty) / penalty)
+    return (
+        theta / n,
+        float(gap / (y @ y / (2 * n))),
+        float(max(on, over - penalty) / np.abs(X.T @ y / n).max()) if beta.any() else 0.0,
+    )
 
 
 # --- the orthant ----------------------------------------------------------------------------------

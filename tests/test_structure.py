@@ -27,7 +27,7 @@ LONGEST_FUNCTION = 14
 # A module imports only from those before it. Mathematics and evidence know nothing of each other.
 MATHEMATICS = [
     *("records", "ensembles", "problems", "conventions", "potentials"),
-    *("equations", "dual_newton", "sparse", "orthant", "bias"),
+    *("equations", "dual_newton", "sparse", "bias"),
     *("orders", "modified", "circle", "weak_orders", "objectives", "convergence"),
     *(
         "flows",
