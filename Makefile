@@ -22,7 +22,7 @@ help:
 	@echo "make test     lint, unit tests, every notebook replayed against its stored outputs"
 	@echo "make lint     ruff alone; make replay: the notebooks alone"
 	@echo "make lab      the notebooks, live"
-	@echo "make bench    side by side with what one would use otherwise"
+	@echo "make bench    side by side with what one would use otherwise; make bench ONLY='descent bias' for some of it"
 	@echo "make clean    remove what was built; the environment stays"
 
 install: .venv/.installed
@@ -72,8 +72,12 @@ replay: install
 lab: install
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
-bench: install
-	$(BIN)/python -m benchmarks
+bench: .venv/.benchmarks
+	$(BIN)/python -m benchmarks $(ONLY)
+
+.venv/.benchmarks: .venv/.installed benchmarks/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt && touch $@ || \
+	  echo "Not every peer could be installed; those that are missing are left out."
 
 clean:
 	rm -rf _build book/_generated .pytest_cache .ruff_cache .hypothesis

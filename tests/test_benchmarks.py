@@ -1,0 +1,44 @@
+"""The benchmarks compare equals: here that the peers agree, in milliseconds; nothing is timed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import descent, solvers
+from benchmarks.timing import MISSING, Contender, Row, compare, line
+from lib.bias import minimise
+from lib.descent import sample_indices, stochastic_gradient_descent
+from lib.potentials import HyperbolicEntropy
+from lib.problems import sparse_regression
+
+PROBLEM = sparse_regression(10, 25, 3, rng=0)
+
+
+@pytest.mark.parametrize("solver", [solvers.trust_exact, solvers.slsqp, solvers.lbfgs])
+def test_solvers_agree_with_the_certified_minimiser(solver):
+    chosen = minimise(HyperbolicEntropy(-2.0), PROBLEM.X, PROBLEM.y).beta
+    # L-BFGS stops where the dual no longer decreases: at the square root of rounding
+    np.testing.assert_allclose(solver(PROBLEM.X, PROBLEM.y, -2.0), chosen, atol=1e-6)
+
+
+def test_the_published_loop_makes_the_same_steps():
+    physics = {"log_alpha": descent.LOG_ALPHA, "step_size": descent.STEP_SIZE, "steps": 200}
+    run = stochastic_gradient_descent(PROBLEM.X, PROBLEM.y, **physics, rng=0)
+    index = sample_indices(PROBLEM.n, 200, rng=0)[0, :, 0]
+    beta, integral = descent.published_loop(PROBLEM.X, PROBLEM.y, index, True)
+    np.testing.assert_allclose(beta, run.beta[0], rtol=1e-10)
+    np.testing.assert_allclose(integral, run.loss_integral[0], rtol=1e-12)
+
+
+def test_a_missing_peer_is_said_to_be_missing():
+    ours, peer = Contender("ours", lambda: None), Contender("other", None)
+    (row,) = compare("X", ours, [peer], {"other": 1.0}, rounds=1, seconds=0)
+    assert MISSING in line(row)
+    assert "met" not in line(row)
+
+
+def test_a_target_is_met_or_missed():
+    row = Row("X", "1 s", "other", "2 s", ratio=0.5, target=0.4)
+    assert "MISSED" in line(row)
+    assert "met" in line(replace(row, target=0.6))
