@@ -147,11 +147,8 @@ def lasso_certificate(X, y, penalty, nonnegative, beta):
     theta = r * (penalty / over)
     gap = np.square(r - theta).sum() / (2 * n) + (penalty * np.abs(beta) - beta * (X.T @ theta) / n).sum()
     on = np.abs(g - penalty * np.sign(beta))[beta != 0].max(initial=0.0)
-    return (
-        theta / n,
-        float(gap / (y @ y / (2 * n))),
-        float(max(on, over - penalty) / np.abs(X.T @ y / n).max()) if beta.any() else 0.0,
-    )
+    slope = np.abs(X.T @ y / n).max()
+    return theta / n, float(gap / (y @ y / (2 * n))), float(max(on, over - penalty) / slope) if slope else 0.0
 
 
 # --- the orthant ----------------------------------------------------------------------------------
