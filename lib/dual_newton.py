@@ -209,14 +209,12 @@ def solve(eqs, a, c, signed, measure, v=None):
     if len(eqs.b) == 0:
         return exponentials(a, c, signed, 0.0)[0], eqs.dual(eqs.b), 0.0, 0
     a, least, best = a - np.log(eqs.scale), np.inf, None
-    for basis, beta, dual, used in _candidates(eqs, a, c, signed, v):
+    for basis, beta, dual, used, polished in _candidates(eqs, a, c, signed, v):
         gap = float(relative_gap(basis, beta, dual, a, c, signed))
         score = max(gap / GAP, measure(beta * eqs.scale) / RESIDUAL)
         if best is None or score < least:
             least, best = score, (beta * eqs.scale, basis.dual(dual), gap, used)
-        rounding = np.abs(beta) @ np.abs(basis.AT)
-        at_rounding = np.abs(basis.misfit(beta)).max() <= 8 * EPS * rounding.max()
-        if score <= WORTH or (gap <= WORTH * GAP and at_rounding):
+        if score <= WORTH or (polished and gap <= WORTH * GAP and _rounded(basis, beta)):
             break
     return best
 
@@ -241,19 +239,24 @@ def reference_size(eqs, a, c, signed):
 
 
 def _attempts(eqs, a, c, signed, v):
-    """Ever more patient runs of Newton: (equations used, v, last factor, iterations)."""
+    """Ever more patient runs of Newton: (equations used, v, last factor, iterations).
+
+    At once or along a path of potentials; in the rows as they are or graded; each time going on with a ridge
+    that cycles. The first run is all that ordinary problems see.
+    """
     reference = reference_size(eqs, a, c, signed)
-    zero = np.zeros(len(eqs.b))
-    run = (a, c, signed)
-    v, last, used = newton(eqs, *run, zero if v is None else v, reference, limit=100, stall=1e-8)
-    yield eqs, v, last, used
-    v, last, used = newton(eqs, *run, v, reference, limit=100, cycle=5)
-    yield eqs, v, last, used
-    basis, v = graded(eqs, a), zero
-    for limit, cycle in ((150, 1), (250, 5)):
-        v, last, used = newton(basis, *run, v, reference, limit=limit, cycle=cycle)
-        yield basis, v, last, used
-    yield eqs, *_follow(eqs, a, c, signed, zero, reference)
+    v = np.zeros(len(eqs.b)) if v is None else v
+    for follow in (False, True):
+        for basis in (eqs, None):
+            basis = basis or graded(eqs, a)
+            if follow:
+                v, last, used = _follow(basis, a, c, signed, np.zeros(len(eqs.b)), reference)
+            else:
+                v, last, used = newton(basis, a, c, signed, v, reference, limit=100, stall=1e-8)
+            yield basis, v, last, used
+            v, last, used = newton(basis, a, c, signed, v, reference, limit=200, cycle=5)
+            yield basis, v, last, used
+            v = np.zeros(len(eqs.b))
 
 
 def _follow(eqs, a, c, signed, v, reference):
@@ -268,32 +271,41 @@ def _follow(eqs, a, c, signed, v, reference):
 
 
 def _candidates(eqs, a, c, signed, v):
-    """Candidates (equations used, β, v, iterations so far), cheapest first."""
+    """Candidates (equations used, β, v, iterations so far, whether more polish is no use), cheapest first."""
     if len(eqs.b) == len(a):
-        yield _unique(eqs, a, c, signed)
+        for least in (0.0, EPS):
+            yield eqs, *_unique(eqs, a, c, signed, least), 0, False
     used = 0
     for basis, end, last, iterations in _attempts(eqs, a, c, signed, v):
         used += iterations
         beta = exponentials(a, c + basis.AT @ end, signed, 0.0)[0]
         beta, folded = polish(basis, beta, end, last)
         beta = beta if signed else np.maximum(beta, 0.0)
-        yield basis, beta, folded, used
-        yield basis, beta, end, used
-        yield basis, polish_hard(basis, beta, a, signed), end, used
+        yield basis, beta, folded, used, False
+        yield basis, beta, end, used, False
+        yield basis, polish_hard(basis, beta, a, signed), end, used, True
 
 
-def _unique(eqs, a, c, signed):
-    """The only solution, where A is square: there is nothing to minimise, and every t is some c + Aᵀv."""
+def _rounded(eqs, beta):
+    """Whether what is left of Aβ − b is the rounding of its terms."""
+    return np.abs(eqs.misfit(beta)).max() <= 8 * EPS * (np.abs(beta) @ np.abs(eqs.AT)).max()
+
+
+def _unique(eqs, a, c, signed, least):
+    """The only solution, where A is square: there is nothing to minimise, and every t is some c + Aᵀv.
+
+    Coordinates below ``least`` of the largest, in terms of Aβ, are taken for zeros.
+    """
     beta = np.zeros(len(a))
     for _ in range(3):
         beta = beta - np.linalg.solve(eqs.AT.T, eqs.misfit(beta))
-    if not signed:  # a zero has t = −∞: as far down as nobody sees
-        beta = np.maximum(beta, 0.0)
-    size = np.abs(beta) if signed else np.maximum(beta, 1e-20 * beta.max())
-    t = np.where(
-        size > 0, np.copysign(log_mirror(size, a, signed), beta) if signed else np.log(size) - a, 0.0
-    )
-    return eqs, beta, np.linalg.solve(eqs.AT, t - c), 0
+    terms = np.abs(beta) * np.linalg.norm(eqs.AT, axis=1)
+    beta = np.where(terms > least * terms.max(), beta if signed else np.maximum(beta, 0.0), 0.0)
+    if signed:
+        t = np.copysign(np.where(beta != 0, log_mirror(np.abs(beta), a, True), 0.0), beta)
+    else:  # a zero has t = −∞: as far down as nobody sees
+        t = np.log(np.maximum(beta, 1e-20 * beta.max())) - a
+    return beta, np.linalg.solve(eqs.AT, t - c)
 
 
 def project(eqs, start):

@@ -88,7 +88,7 @@ def _whitened(RX, Ry, rows, scale):
     U, S = U[:, keep], S[keep]
     defect = np.linalg.norm(Ry - U @ (U.T @ Ry)) / np.linalg.norm(Ry) if Ry.any() else 0.0
     M = U.T / S[:, None]
-    A = accurate_product(M, RX)
+    A = M @ RX
     for _ in range(3 if len(A) else 0):
         M = np.linalg.solve(np.linalg.qr(A.T, mode="r").T, M)
         A = accurate_product(M, RX)
@@ -116,23 +116,19 @@ def power_of_two(size):
 
 
 def accurate_product(M, X, slices=5):
-    """M X rounded once, though its terms cancel: a sum of products that are exact.
+    """M X to full relative accuracy, though its terms cancel: a sum of products that are exact.
 
     M and X are cut into slices so short that every product of two slices is exact in double precision
-    (Ozaki, Ogita, Oishi & Rump 2012); the sum keeps what each addition rounds off.
+    (Ozaki, Ogita, Oishi & Rump 2012); what cancels, cancels between the first of them, without rounding.
     """
     bits = (52 - int(np.ceil(np.log2(M.shape[1])))) // 2
     left, right = _slices(M, bits, 1, slices), _slices(X, bits, 0, slices)
-    total, lost = np.zeros((len(M), X.shape[1])), 0.0
+    total = np.zeros((len(M), X.shape[1]))
     for level in range(slices):
         for i in range(level + 1):
             if i < len(left) and level - i < len(right):
-                term = left[i] @ right[level - i]
-                new = total + term
-                part = new - total
-                lost = lost + ((total - (new - part)) + (term - part))
-                total = new
-    return total + lost
+                total += left[i] @ right[level - i]
+    return total
 
 
 def _slices(Z, bits, axis, most):

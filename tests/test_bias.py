@@ -40,7 +40,7 @@ def certified(solution):
 # --- the certificate ------------------------------------------------------------------------------
 
 
-def random_problem(rng, largest):
+def random_problem(rng, largest, decades=0):
     """Shapes, designs and targets of many kinds; log α from 1e-300 to 1e6, one number or one a coordinate."""
     n, d = rng.integers(1, largest[0] + 1), rng.integers(1, largest[1] + 1)
     k = rng.integers(1, min(n, d) + 1)
@@ -58,11 +58,12 @@ def random_problem(rng, largest):
     beta = rng.standard_normal(d)
     if rng.random() < 0.5:
         beta[rng.random(d) < rng.uniform(0.5, 1)] = 0
+    beta *= 10 ** (decades * rng.uniform(-1, 1, d))
     log_alpha = {
         "wide": lambda: rng.uniform(np.log(1e-300), np.log(1e6)),
         "usual": lambda: rng.uniform(-20, np.log(1e6)),
         "near": lambda: rng.uniform(-12, 2) + rng.uniform(-1, 1, d),
-        "apart": lambda: rng.uniform(np.log(1e-300), 0, d),
+        "apart": lambda: rng.uniform(np.log(1e-300), np.log(1e6), d),
     }[rng.choice(["wide", "usual", "near", "apart"])]()
     return X, X @ beta, log_alpha
 
@@ -111,7 +112,7 @@ def test_nasty_designs_are_certified(name):
     d = X.shape[1]
     rng = np.random.default_rng(4)
     sparse = np.where(rng.permutation(d) < max(1, min(X.shape) // 5), rng.standard_normal(d), 0.0)
-    apart = rng.uniform(np.log(1e-300), 0, d), rng.uniform(np.log(1e-3), np.log(1e3), d)
+    apart = rng.uniform(np.log(1e-300), np.log(1e6), d), rng.uniform(np.log(1e-3), np.log(1e3), d)
     for y in (
         X @ rng.standard_normal(d),
         X @ sparse,
