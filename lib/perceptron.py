@@ -83,7 +83,7 @@ def bayes_optimal(alpha, *, teacher="gaussian") -> BayesOptimal:
 
     Examples
     --------
-    >>> from lib.statics import bayes_optimal
+    >>> from lib.perceptron import bayes_optimal
     >>> round(bayes_optimal(2.0).error, 6)
     0.174534
     >>> bayes_optimal(1.4, teacher="binary").error
@@ -153,7 +153,7 @@ def transitions() -> Transitions:
 
     Examples
     --------
-    >>> from lib.statics import transitions
+    >>> from lib.perceptron import transitions
     >>> round(transitions().algorithm, 3)
     1.493
     """
@@ -198,7 +198,7 @@ def rademacher_bound(alpha) -> float:
 
     Examples
     --------
-    >>> from lib.statics import rademacher_bound
+    >>> from lib.perceptron import rademacher_bound
     >>> rademacher_bound(1.5), round(rademacher_bound(4.0), 6)
     (1.0, 0.875993)
     """

@@ -60,7 +60,7 @@ def covariate_model(
 
     Features v ~ N(0, Ω) and the teacher's field ν ~ N(0, ρ) are jointly Gaussian with Cov(ν, v) = κ. Ridge:
     g = (y − x)²/2, y = ν + N(0, σ²). Logistic: g = log(1 + e^{−yx}), y = sign ν. The equations are at the
-    head of :mod:`lib.saddle`.
+    head of ``lib.saddle``.
 
     Parameters
     ----------

@@ -39,7 +39,11 @@ MATHEMATICS = [
         "sampling",
         "regression",
         "meanfield",
+        "perceptron",
+        "saddle",
         "statics",
+        "features",
+        "penalised",
     ),
 ]
 EVIDENCE = ["badges", "claims", "evidence", "digests", "pictures", "figures", "explore"]
