@@ -85,3 +85,65 @@ def test_other_refusals():
         problems.from_arrays([[1.0]], [1.0]).squared_distance([1.0])
     with pytest.raises(ValueError, match="one entry for each of the 1 columns"):
         problems.Problem([[1.0]], [1.0], [1.0, 2.0])
+
+
+# --- Fourier features -----------------------------------------------------------------------------
+
+
+def polynomial(x, beta, decay):
+    """The function, written term by term."""
+    total = 0.0 * x
+    for k, b in enumerate(beta):
+        i, wave = k // 2 + 1, np.sin if k % 2 else np.cos
+        total = total + b * wave(2 * np.pi * i * x) / i**decay
+    return total
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 1.0])
+def test_fourier_features_are_those_of_the_slides(decay):
+    beta = np.random.default_rng(1).standard_normal(8)
+    problem = problems.fourier_features(5, 8, coefficients=beta, decay=decay, rng=2)
+    assert isinstance(problem, problems.Problem)
+    assert problem.points.shape == (5,)
+    assert ((problem.points >= 0) & (problem.points < 1)).all()
+    np.testing.assert_allclose(problem.y, polynomial(problem.points, beta, decay), atol=1e-13)
+    np.testing.assert_array_equal(problem.X, problem.features(problem.points))
+    assert problem.features(np.zeros((2, 3))).shape == (2, 3, 8)
+    assert problem.features(0.3).shape == (8,)
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0, 1.7])
+def test_test_error_is_the_mean_square_on_a_grid(decay):
+    rng = np.random.default_rng(3)
+    truth, guesses = rng.standard_normal(12), rng.standard_normal((4, 12))
+    problem = problems.fourier_features(5, 12, coefficients=truth, decay=decay, rng=rng)
+    grid = np.arange(40) / 40  # more than 12 equal steps of a period: the mean is the integral
+    target = polynomial(grid, truth, decay)
+    missed = [((polynomial(grid, b, decay) - target) ** 2).mean() for b in guesses]
+    np.testing.assert_allclose(problem.test_error(guesses), missed / (target**2).mean(), rtol=1e-12)
+    assert problem.test_error(truth) == 0
+    assert problem.test_error(np.zeros(12)) == 1
+
+
+def test_fourier_points_are_uniform_and_seeded():
+    one, two = (problems.fourier_features(2000, 2, coefficients=[1, 0], rng=5).points for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    # mean ± 1/√(12·2000) = 0.0065, four of them
+    assert abs(one.mean() - 0.5) < 0.026
+
+
+@pytest.mark.parametrize(
+    ("sizes", "change", "error", "sentence"),
+    [
+        ((0, 4), {}, ValueError, "n must be at least 1; received 0"),
+        ((3, 5), {}, ValueError, "d must be even.*received 5. Take 6"),
+        ((3, 4.0), {}, TypeError, "d must be a whole number"),
+        ((3, 4), {"decay": -1.0}, ValueError, "decay must be finite and at least 0; received -1"),
+        ((3, 4), {"coefficients": [1, 2]}, ValueError, "coefficients must have one entry.*received 2"),
+        ((3, 4), {"coefficients": np.zeros(4)}, ValueError, "coefficients must not all be 0"),
+        ((3, 4), {"coefficients": [1, np.nan, 0, 0]}, ValueError, "coefficients must be finite"),
+    ],
+)
+def test_bad_fourier_input_gets_a_sentence(sizes, change, error, sentence):
+    with pytest.raises(error, match=sentence):
+        problems.fourier_features(*sizes, **({"coefficients": np.ones(4)} | change))
