@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from lib import descent, linear, regression, weak_orders
-from lib.records import RunFailed
+from lib import bias, descent, linear, losses, regression, weak_orders
+from lib.potentials import SquaredNorm
+from lib.records import INFEASIBLE, RunFailed
 
 RNG = np.random.default_rng(7)
 X = RNG.standard_normal((20, 5)) / np.sqrt(np.arange(1, 6))
@@ -211,4 +212,105 @@ def test_bad_input_of_the_flow_gets_a_sentence(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         linear.stochastic_gradient_flow(
             **({"X": X, "y": Y, "step_size": 0.1, "dt": 0.01, "horizon": 1.0} | change)
+        )
+
+
+# --- other losses, weight decay, many starts: the point where a linear model ends ------------------
+
+WIDE = np.random.default_rng(1).standard_normal((4, 9))
+EASY = WIDE @ np.ones(9)
+STARTS = np.random.default_rng(2).standard_normal((30, 9))
+NEAREST = STARTS - (STARTS @ WIDE.T - EASY) @ np.linalg.pinv(WIDE).T
+SAFE = 1 / np.square(WIDE).sum(1).max()
+
+
+def away(run, ends):
+    return (np.linalg.norm(run.beta - ends, axis=-1) / np.linalg.norm(ends, axis=-1)).max()
+
+
+@pytest.mark.parametrize("loss", [losses.SQUARED, losses.LOG_COSH, losses.CAUCHY], ids=repr)
+@pytest.mark.parametrize("batch", [(1, True), (3, False), (4, True), (4, False)])
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_every_run_ends_at_the_projection_of_its_start(loss, batch, momentum):
+    run = linear.stochastic_gradient_descent(
+        WIDE,
+        EASY,
+        step_size=SAFE,
+        steps=4500,
+        batch_size=batch[0],
+        replacement=batch[1],
+        loss=loss,
+        momentum=momentum,
+        start=STARTS,
+        replicas=30,
+        rng=3,
+        record=2,
+    )
+    assert away(run, NEAREST) < 1e-12
+    assert away(run, np.linalg.pinv(WIDE) @ EASY) > 0.1  # of 0 it is another point
+
+
+def test_one_step_with_a_loss_and_decay_is_the_formula():
+    r = WIDE @ STARTS[0] - EASY
+    expected = STARTS[0] - 0.05 * (WIDE.T @ (r / (1 + r**2)) / 4 + 0.3 * STARTS[0])
+    run = linear.gradient_descent(
+        WIDE, EASY, step_size=0.05, steps=1, loss=losses.CAUCHY, weight_decay=0.3, start=STARTS[0]
+    )
+    np.testing.assert_allclose(run.beta[0], expected, rtol=1e-13)
+    np.testing.assert_allclose(run.loss[0, 0], np.log1p(r**2).mean() / 2, rtol=1e-13)
+
+
+def test_weight_decay_ends_at_ridge_and_forgets_the_start():
+    run = linear.gradient_descent(WIDE, EASY, step_size=0.1, steps=4000, weight_decay=0.1, start=STARTS)
+    ridge = np.linalg.solve(WIDE.T @ WIDE / 4 + 0.1 * np.eye(9), WIDE.T @ EASY / 4)
+    assert away(run, ridge) < 1e-12
+
+
+@pytest.mark.parametrize("loss", [losses.SQUARED, losses.LOG_COSH, losses.CAUCHY], ids=repr)
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_just_below_the_limit_it_settles_and_above_it_is_refused(loss, decay):
+    limit = 2 / (loss.curvature * np.linalg.norm(WIDE, 2) ** 2 / 4 + decay)
+    options = {"loss": loss, "weight_decay": decay, "start": STARTS[0]}
+    near = linear.gradient_descent(WIDE, EASY, step_size=0.99 * limit, steps=5000, **options)
+    later = linear.gradient_descent(WIDE, EASY, step_size=0.99 * limit, steps=5001, **options)
+    assert away(near, later.beta) < 1e-12
+    with pytest.raises(ValueError, match=f"step_size must be below {limit:.6g}"):
+        linear.gradient_descent(WIDE, EASY, step_size=1.001 * limit, steps=9, **options)
+
+
+def test_a_start_for_each_replica_is_a_run_of_its_own():
+    many = linear.gradient_descent(WIDE, EASY, step_size=0.1, steps=20, start=STARTS).beta
+    one = linear.gradient_descent(WIDE, EASY, step_size=0.1, steps=20, start=STARTS[7]).beta
+    np.testing.assert_allclose(many[7], one[0], rtol=1e-13)
+
+
+def test_on_inconsistent_data_the_start_still_shows():
+    """Gradient descent ends at the least-squares fit nearest to its start; the solver refuses in words."""
+    X, y = np.vstack([WIDE, WIDE[0]]), np.append(EASY, EASY[0] + 1)
+    run = linear.gradient_descent(X, y, step_size=0.1, steps=4000, start=STARTS)
+    fit = np.append(EASY, EASY[0] + 1)
+    fit[[0, 4]] = fit[[0, 4]].mean()
+    nearest = STARTS - (STARTS @ X.T - fit) @ np.linalg.pinv(X).T
+    assert away(run, nearest) < 1e-12
+    refused = bias.minimise(SquaredNorm(), X, y, offset=STARTS[0])
+    assert refused.status == INFEASIBLE
+    with pytest.raises(RunFailed, match=r"has no solution.*Drop contradictory rows"):
+        refused.raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        ({"loss": "squared"}, TypeError, "loss must be a Loss; received 'squared'"),
+        ({"loss": losses.rastrigin(1.0)}, ValueError, "step_size must be below 0.06.*stops being stable"),
+        ({"weight_decay": -1.0}, ValueError, "weight_decay must be finite and at least 0"),
+        ({"weight_decay": 50.0}, ValueError, "step_size must be below 0.03"),
+        ({"start": np.zeros((3, 5))}, ValueError, r"start must have shape \(5,\) or \(2, 5\)"),
+        ({"start": np.full((2, 5), np.nan)}, ValueError, "start must be finite"),
+    ],
+)
+def test_bad_choices_get_a_sentence(change, error, sentence):
+    with pytest.raises(error, match=sentence):
+        linear.stochastic_gradient_descent(
+            **({"X": X, "y": Y, "step_size": 0.1, "steps": 9, "replicas": 2} | change)
         )
