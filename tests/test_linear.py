@@ -138,6 +138,21 @@ def test_samples_are_those_of_the_other_simulators(batch_size, replacement):
         np.testing.assert_allclose(beta, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("batch_size", "replacement"), [(1, True), (3, True), (3, False)])
+def test_batches_follow_the_slope_of_the_loss(batch_size, replacement):
+    """The end of a run does not show its loss, so the way there must."""
+    batch = {"batch_size": batch_size, "replacement": replacement, "replicas": 2, "rng": 5}
+    options = {"loss": losses.rastrigin(0.3, 4.0), "weight_decay": 0.2, "momentum": 0.6}
+    run = linear.stochastic_gradient_descent(X, Y, step_size=0.1, steps=6, **batch, **options)
+    for beta, index in zip(run.beta, descent.sample_indices(20, 6, **batch), strict=True):
+        expected = before = np.zeros(5)
+        for i in index:
+            slope = options["loss"].slope(X[i] @ expected - Y[i])
+            step = -0.1 * (X[i].T @ slope / batch_size + 0.2 * expected) + 0.6 * (expected - before)
+            expected, before = expected + step, expected
+        np.testing.assert_allclose(beta, expected, rtol=1e-12)
+
+
 def test_every_replica_has_its_own_labels():
     labels = noisy_labels(600, 9)
     many = linear.gradient_descent(X, labels, step_size=0.5, steps=20).beta
