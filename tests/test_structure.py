@@ -34,6 +34,8 @@ MATHEMATICS = [
         "descent",
         "dual_paths",
         "diffusions",
+        "noise",
+        "step_sizes",
         "linear",
         "shrinkage",
         "sampling",

@@ -1,0 +1,79 @@
+"""Step sizes of the stochastic flow: the formulas by hand, the interval against its definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from lib import step_sizes
+from lib.problems import sparse_regression
+
+PROBLEM = sparse_regression(40, 100, 5, rng=1)
+LOG = np.log(0.1)
+
+
+def test_the_theorems_step_by_hand():
+    # ‖β₁‖₁ = 5: here the least-ℓ₁ interpolator is the planted one
+    largest = np.linalg.eigvalsh(PROBLEM.X.T @ PROBLEM.X / 40)[-1]
+    for p in (0.5, 0.1):
+        by_hand = 1 / (np.log(4 / p) * largest * 5 * np.log(5 / 0.01))
+        ours = step_sizes.theorem_scale(PROBLEM.X, PROBLEM.y, log_alpha=LOG, failure=p)
+        assert ours == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_a_large_start_counts_by_its_norm():
+    largest = np.linalg.eigvalsh(PROBLEM.X.T @ PROBLEM.X / 40)[-1]
+    ours = step_sizes.theorem_scale(PROBLEM.X, PROBLEM.y, log_alpha=np.log(3.0), failure=0.5)
+    assert ours == pytest.approx(1 / (np.log(8) * largest * 900), rel=1e-9)
+
+
+def test_the_smallest_alpha_counts():
+    log_alpha = np.full(100, LOG)
+    log_alpha[7] = np.log(0.01)
+    ours = step_sizes.theorem_scale(PROBLEM.X, PROBLEM.y, log_alpha=log_alpha, failure=0.5)
+    theirs = step_sizes.theorem_scale(PROBLEM.X, PROBLEM.y, log_alpha=np.log(0.01), failure=0.5)
+    assert ours == pytest.approx(theirs, rel=1e-12)
+
+
+def test_the_energy_scale_by_hand():
+    by_hand = 1 / (PROBLEM.D * np.sqrt(PROBLEM.beta_star**2 + 4 * 0.1**4)).sum()
+    ours = step_sizes.energy_scale(PROBLEM.X, PROBLEM.beta_star, log_alpha=LOG)
+    assert ours == pytest.approx(by_hand, rel=1e-12)
+    tiny = step_sizes.energy_scale(PROBLEM.X, PROBLEM.beta_star, log_alpha=-400.0)
+    assert tiny == pytest.approx(1 / PROBLEM.D[:5].sum(), rel=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 200), st.data())
+def test_the_interval_is_the_inverted_binomial_test(runs, data):
+    failures = data.draw(st.integers(0, runs))
+    low, high = step_sizes.failure_interval(failures, runs)
+    if failures:
+        assert binom.sf(failures - 1, runs, low) == pytest.approx(0.025, rel=1e-6)
+    else:
+        assert low == 0
+    if failures < runs:
+        assert binom.cdf(failures, runs, high) == pytest.approx(0.025, rel=1e-6)
+    else:
+        assert high == 1
+
+
+@pytest.mark.parametrize("failure", [0.0, -0.1, 0.6])
+def test_a_probability_out_of_range_is_refused(failure):
+    with pytest.raises(ValueError, match="above 0 and at most"):
+        step_sizes.theorem_scale(PROBLEM.X, PROBLEM.y, log_alpha=LOG, failure=failure)
+
+
+def test_what_has_no_scale_is_refused():
+    with pytest.raises(ValueError, match="must not be zero"):
+        step_sizes.theorem_scale(PROBLEM.X, np.zeros(40), log_alpha=LOG, failure=0.1)
+    with pytest.raises(RuntimeError):
+        step_sizes.theorem_scale([[1.0], [1.0]], [1.0, 2.0], log_alpha=LOG, failure=0.1)
+
+
+def test_counts_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="failures"):
+        step_sizes.failure_interval(5, 4)
+    with pytest.raises(TypeError, match="runs"):
+        step_sizes.failure_interval(1, 4.5)
