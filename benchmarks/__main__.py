@@ -23,6 +23,7 @@ WORKLOADS = {
     "C": "bias",
     "C'": "bias_large",
     "C''": "bias_many",
+    "G": "limits",
 }
 
 
