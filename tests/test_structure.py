@@ -36,6 +36,7 @@ MATHEMATICS = [
         "diffusions",
         "noise",
         "step_sizes",
+        "other_noises",
         "linear",
         "shrinkage",
         "sampling",
