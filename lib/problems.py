@@ -7,18 +7,13 @@ D = diag(XᵀX/n). The sources' own experiment (002, "Numerical illustration"; 0
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from lib.designs import sample_design
 from lib.records import as_array, as_coefficients, as_count, as_data, as_generator, as_positive
-
-DESIGNS: dict[str, Callable] = {
-    "gaussian": lambda rng, shape: rng.standard_normal(shape),
-    "signs": lambda rng, shape: rng.choice([-1.0, 1.0], size=shape),
-}
 
 
 @dataclass(frozen=True)
@@ -134,8 +129,9 @@ def sparse_regression(n, d, sparsity, *, rng=None, design="gaussian") -> Problem
         Number of ones in β*, between 0 and d.
     rng : seed, SeedSequence or Generator, optional
         Randomness of X, as ``numpy.random.default_rng`` takes it.
-    design : {"gaussian", "signs"}
-        Law of the entries of X: N(0, 1), or ±1 with equal odds (then every xᵢⱼ² is 1).
+    design : {"gaussian", "signs", "student", "correlated", "uniform", "scaled"}
+        Law of the rows of X, see ``lib.designs``: N(0, 1), ±1 with equal odds (then every xᵢⱼ² is 1), and
+        others.
 
     Returns
     -------
@@ -162,9 +158,7 @@ def sparse_regression(n, d, sparsity, *, rng=None, design="gaussian") -> Problem
     """
     n, d = as_count("n", n), as_count("d", d)
     sparsity = as_count("sparsity", sparsity, least=0, most=d)
-    if design not in DESIGNS:
-        raise ValueError(f"design must be one of {sorted(DESIGNS)}; received {design!r}. Choose one of them.")
-    X = DESIGNS[design](as_generator(rng), (n, d))
+    X = sample_design(design, n, d, rng=rng)
     beta_star = np.zeros(d)
     beta_star[:sparsity] = 1.0
     return Problem(X, X @ beta_star, beta_star)

@@ -26,7 +26,7 @@ LONGEST_FUNCTION = 14
 
 # A module imports only from those before it. Mathematics and evidence know nothing of each other.
 MATHEMATICS = [
-    *("records", "ensembles", "problems", "losses", "conventions", "potentials"),
+    *("records", "ensembles", "designs", "problems", "losses", "conventions", "potentials"),
     *("equations", "dual_newton", "sparse", "bias"),
     *("orders", "modified", "circle", "weak_orders", "objectives", "convergence"),
     *(
@@ -37,6 +37,7 @@ MATHEMATICS = [
         "noise",
         "step_sizes",
         "other_noises",
+        "first_order",
         "linear",
         "shrinkage",
         "sampling",
