@@ -110,6 +110,26 @@ def test_the_stochastic_flow_moves_as_predicted(problem, found):
     assert abs(measured - found.flow @ found.sgd) <= 4 * error
 
 
+def test_the_flow_with_the_exact_covariance_moves_like_sgd(problem, found):
+    def run(gamma):
+        return diffusions.stochastic_gradient_flow(
+            problem.X,
+            problem.y,
+            log_alpha=LOG_ALPHA,
+            step_size=gamma,
+            dt=0.01,
+            horizon=60.0,
+            covariance="exact",
+            replicas=64,
+            rng=7,
+            record=2,
+        )
+
+    measured, error = richardson(problem, found, run, 0.02)
+    assert abs(measured - found.sgd @ found.sgd) <= 4 * error
+    assert abs(measured - found.flow @ found.sgd) > 4 * error
+
+
 def test_on_signs_sgd_and_the_flow_agree():
     problem = problems.sparse_regression(12, 24, 2, rng=0, design="signs")
     found = first_order(problem.X, problem.y, log_alpha=LOG_ALPHA)
