@@ -28,6 +28,7 @@ from scipy.linalg import solve_triangular
 
 __all__ = []
 
+BEYOND = 1e6  # a run whose loss exceeds this many times the loss at the start has left
 JITTER = 1e-8  # relative, of the pivots of the noise's covariance: without it a full batch overflows
 TERMS = ("response", "own force", "noise memory", "memory kernel", "centre")
 
@@ -51,6 +52,7 @@ class Kernels:
         return np.outer(m, m) + start_variance * np.outer(G, G) + alpha * R @ self.Cf @ R.T
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what diverges ends the sweep and is reported
 def sweep(
     rng,
     signal,
@@ -71,8 +73,8 @@ def sweep(
 ):
     """Order parameters and averages of ``watch(r)`` at every step; the step at which numbers end, or None.
 
-    ``signal(rng)`` draws a (K,); ``slopes(r, a)`` returns l′ and l″. ``leave_out`` names a term to drop, which
-    is wrong on purpose, for controls. ``spherical`` keeps C_kk = 1 by division after each step.
+    ``signal(rng)`` draws a (K,); ``slopes(r, a)`` returns l′ and l″. ``leave_out`` names a term to drop,
+    which is wrong on purpose, for controls. ``spherical`` keeps C_kk = 1 by division after each step.
     """
     kernels, root = Kernels(steps), np.sqrt(noise_variance)
     a = signal(rng)
@@ -87,7 +89,8 @@ def sweep(
         h = np.sqrt(start_variance) * G[k] * e + R[k, :k] @ pushes[:k]
         r = m[k] * a + root * h
         seen.append(watch(r, a))
-        if not np.isfinite(seen[-1][0]) or k == steps:
+        lost = not seen[-1][0] <= BEYOND * max(seen[0][0], 1.0)
+        if lost or k == steps:
             break
         slope, curvature = slopes(r, a)
         f[k] = active * slope
@@ -102,8 +105,7 @@ def sweep(
             length = np.sqrt(kernels.covariance(start_variance, alpha, row)[0, 0])
             m[k + 1], G[k + 1], R[k + 1] = m[k + 1] / length, G[k + 1] / length, R[k + 1] / length
         active = batches.next(active, rng.random(K, dtype=np.float32))
-    ended = None if len(seen) == steps + 1 and np.isfinite(seen[-1][0]) else len(seen) - 1
-    return kernels, np.array(seen), ended
+    return kernels, np.array(seen), len(seen) - 1 if lost else None
 
 
 def _tangent_row(kernels, tangents, curvature, k, alpha, leave_out):

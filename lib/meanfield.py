@@ -18,11 +18,12 @@ from lib.ensembles import streams
 from lib.margins import margin_loss
 from lib.mixtures import REMEDY, MeanField, Mixture, simulate_gaussian_mixture
 from lib.persistence import Batches
-from lib.records import CONVERGED, DIVERGED, as_count, as_generator, as_positive
+from lib.records import CONVERGED, DIVERGED, as_array, as_count, as_generator, as_positive
 from lib.sign_retrieval import simulate_sign_retrieval
 
 __all__ = [
     "MeanField",
+    "disagreement",
     "gaussian_mixture",
     "gaussian_mixture_runs",
     "simulate_gaussian_mixture",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 MOST_BYTES = 4e9
+ROUNDING = 1e-6  # of simulations, whose products are made in single precision
 
 
 def gaussian_mixture(
@@ -247,6 +249,50 @@ def warm_sign_retrieval(
         run = _order_parameters(kernels, seen, ended, alpha, start["start_variance"])
         found.append(MeanField(**run, test_error=np.full(steps + 1, np.nan)))
     return _stack(found)
+
+
+def disagreement(first, second) -> np.ndarray:
+    """Difference of two means over independent runs, in combined standard errors.
+
+    Parameters
+    ----------
+    first, second : array_like, shapes (R, ...) and (S, ...)
+        The same quantity in R and in S ≥ 2 runs.
+
+    Returns
+    -------
+    ndarray
+        z = (mean − mean)/√(s²/R + s′²/S); 0 where both are the same number in every run, up to rounding.
+
+    Raises
+    ------
+    ValueError
+        With fewer than two runs, or shapes that do not fit.
+    TypeError
+        When the values are no numbers.
+
+    Examples
+    --------
+    >>> from lib.meanfield import disagreement
+    >>> disagreement([[1.0], [3.0]], [[1.0], [1.0]]).tolist()
+    [1.0]
+    """
+    first, second = as_array("first", first), as_array("second", second)
+    if (
+        first.ndim == 0
+        or second.ndim == 0
+        or min(len(first), len(second)) < 2
+        or first.shape[1:] != second.shape[1:]
+    ):
+        raise ValueError(
+            f"first and second must hold the same quantity in at least two runs each; received shapes "
+            f"{first.shape} and {second.shape}. Put the runs on the leading axis."
+        )
+    gap = first.mean(0) - second.mean(0)
+    error = np.sqrt(first.var(0, ddof=1) / len(first) + second.var(0, ddof=1) / len(second))
+    exact = (error <= ROUNDING * np.abs(second).max(0)) & (np.abs(gap) <= ROUNDING * np.abs(second).max(0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(exact, 0.0, gap / error)
 
 
 def _along_centre(normal, noise_variance, leave_out):

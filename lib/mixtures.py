@@ -8,8 +8,8 @@ the sample, x_μ = v/√N + √Δ z_μ, z_μ ~ N(0, I). The margin is r_μ = w·
 
 the energy is a SUM over samples, neither divided by M nor by b. Flags s as in ``persistence``; time t = kη.
 Every run carries a twin on the same data and the same batches, nudged by a tiny field; what is carried is
-the difference to first order, V ← (the linearised step) − η√Δ σ_k with fresh random signs σ_k. On average over the
-signs V_k·σ_l/N is the response R_kl of ``meanfield``. ``twin_runs`` adds twins in a constant field.
+the difference to first order, V ← (the linearised step) − η√Δ σ_k with fresh random signs σ_k. Averaged over
+the signs, V_k·σ_l/N is the response R_kl of ``meanfield``. ``twin_runs`` adds twins in a constant field.
 """
 
 from __future__ import annotations
@@ -323,7 +323,8 @@ class _Block:
     def __call__(self, streams):
         size = round(self.problem.alpha * self.dimension) * self.dimension * 4
         count = max(1, CACHE // size)
-        parts = [self.advance(streams[k : k + count]) for k in range(0, len(streams), count)]
+        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is struck out and reported
+            parts = [self.advance(streams[k : k + count]) for k in range(0, len(streams), count)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def start(self, streams):
@@ -373,8 +374,7 @@ def _order_parameters(problem, path, signs, loss, error):
     norm = np.diagonal(correlation, axis1=1, axis2=2)
     found = {"magnetisation": m, "training_loss": loss, "training_error": error}
     found["test_error"] = problem.test_error(m, norm)
-    with np.errstate(invalid="ignore"):
-        wild = np.logical_or.accumulate(~(loss <= BEYOND * np.maximum(loss[:, :1], 1.0)), axis=1)
+    wild = np.logical_or.accumulate(~(loss <= BEYOND * np.maximum(loss[:, :1], 1.0)), axis=1)
     found = {name: np.where(wild, np.nan, array) for name, array in found.items()}
     both = wild[:, :, None] | wild[:, None, :]
     found |= {

@@ -137,7 +137,7 @@ class Batches:
         ndarray of bool
             s(k + 1).
         """
-        return np.where(active, uniform >= self.switch_off, uniform < self.switch_on)
+        return uniform < np.where(active, uniform.dtype.type(1 - self.switch_off), self.switch_on)
 
 
 def raster(samples, steps, *, batch_fraction, step_size, persistence=None, rng=None) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Sign retrieval on the sphere: recover w* from y = |w*·x|/√N, by GD, SGD or persistent SGD.
 
 Notation (Mignacco, Urbani & Zdeborová 2021; slides "The sign-retrieval problem"). x_μ ~ N(0, I_N), M =
-round(αN), |w|² = |w*|² = N, h_μ = w·x_μ/√N, y_μ = |h*_μ|. The loss of a sample is ¼(y² − h²)², and one step is
+round(αN), |w|² = |w*|² = N, h_μ = w·x_μ/√N, y_μ = |h*_μ|. The loss of a sample is ¼(y² − h²)²; one step is
 
     w ← w − dt Σ_μ s_μ(k)(h_μ² − y_μ²) h_μ x_μ/√N,      then  w ← w√N/|w|;
 
@@ -32,6 +32,7 @@ CACHE = 2**20  # bytes of data advanced together
 DATA, WEIGHTS, FORCES = 2.0**10, 2.0**30, 2.0**26  # steps of the grids, inverse
 LARGEST = 2**13  # N and |Σ f x| stay below: grids are chosen for it
 STILL = 1e-16  # loss below which nothing moves any more: the record repeats it from there on
+DRAWN = 32  # steps whose uniform numbers are drawn at once
 LOOKED_AT = ("overlap", "loss", "noise", "gradient")
 
 
@@ -298,7 +299,8 @@ class _Block:
         target = np.square(teacher @ x.swapaxes(1, 2) / root)
         steps = np.array([p.step_size for p in self.protocols])[:, None] / root
         switches, moving = _Switches(self.protocols), np.arange(len(streams))
-        active = switches.first(_uniform(streams, self.samples))
+        uniform = _uniform(streams, self.samples)
+        active = switches.first(uniform[0])
         found = {name: np.empty((*shape, len(self.kept))) for name in LOOKED_AT}
         instant = 0
         for k in range(self.kept[-1] + 1):
@@ -318,12 +320,15 @@ class _Block:
                     x, teacher, target, w, h, excess, active = (
                         array[on] for array in (x, teacher, target, w, h, excess, active)
                     )
+                    uniform = uniform[:, on]
                     moving, streams = moving[on], [s for s, moves in zip(streams, on, strict=True) if moves]
             h *= excess
             h *= active
             w -= steps * (_on_grid(h, FORCES) @ x)
             w = _on_sphere(w)
-            active = switches.next(active, _uniform(streams, self.samples))
+            if (k + 1) % DRAWN == 0:
+                uniform = _uniform(streams, self.samples)
+            active = switches.next(active, uniform[(k + 1) % DRAWN])
         return found | {"gradient": found["gradient"][..., -1]}
 
     def look(self, x, teacher, w, h, excess, active):
@@ -357,4 +362,5 @@ class _Switches:
 
 
 def _uniform(streams, count):
-    return np.stack([s.random((1, count), dtype=np.float32) for s in streams])
+    """Numbers for the next steps, (steps, R, 1, M)."""
+    return np.stack([s.random((DRAWN, 1, count), dtype=np.float32) for s in streams], axis=1)
