@@ -58,6 +58,7 @@ _LINES = {  # colour, line style, width, marker, marker size, edge (None: filled
     "gradient descent": (PALETTE["flow"], "none", 2.4, "o", 6, 1.4, _SPACED),
     "stochastic flow": (PALETTE["stochastic flow"], "-", 2.0, "o", 6, None, _LAST),
     "SGD": (PALETTE["SGD"], (0, (5, 2)), 2.0, "^", 7, None, _LAST),
+    "persistent SGD": (PALETTE["stochastic flow"], (0, (8, 2)), 2.0, "v", 7, None, _LAST),
     "label noise": (PALETTE["label noise"], (0, (7, 2, 1.5, 2)), 2.0, "D", 6, None, _LAST),
     "label noise SGD": (PALETTE["label noise"], (0, (7, 2, 1.5, 2)), 2.0, "D", 6, 1.4, _SPACED),
     "Langevin": (PALETTE["Langevin"], (0, (1.2, 1.6)), 2.0, "s", 6, None, _LAST),
@@ -111,8 +112,8 @@ def role(name, *, points=False) -> dict:
     Parameters
     ----------
     name : str
-        "gradient flow", "gradient descent" ("GD"), "stochastic flow" ("SGF"), "SGD", "label noise",
-        "label noise SGD", "Langevin", "control", "truth", "least l1", "least l2".
+        "gradient flow", "gradient descent" ("GD"), "stochastic flow" ("SGF"), "SGD",
+        "persistent SGD", "label noise", "label noise SGD", "Langevin", "control", "truth", "least l1", "least l2".
     points : bool
         Markers on every point and no line, for points that are no curve.
 
