@@ -24,6 +24,7 @@ WORKLOADS = {
     "C'": "bias_large",
     "C''": "bias_many",
     "G": "limits",
+    "M": "meanfield",
 }
 
 

@@ -113,7 +113,8 @@ def role(name, *, points=False) -> dict:
     ----------
     name : str
         "gradient flow", "gradient descent" ("GD"), "stochastic flow" ("SGF"), "SGD",
-        "persistent SGD", "label noise", "label noise SGD", "Langevin", "control", "truth", "least l1", "least l2".
+        "persistent SGD", "label noise", "label noise SGD", "Langevin", "control", "truth", "least l1",
+        "least l2".
     points : bool
         Markers on every point and no line, for points that are no curve.
 

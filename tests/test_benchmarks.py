@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import descent, solvers
+from benchmarks import descent, meanfield, solvers
 from benchmarks.timing import MISSING, Contender, Row, compare, line
 from lib.bias import minimise
 from lib.descent import sample_indices, stochastic_gradient_descent
@@ -29,6 +29,14 @@ def test_the_published_loop_makes_the_same_steps():
     beta, integral = descent.published_loop(PROBLEM.X, PROBLEM.y, index, True)
     np.testing.assert_allclose(beta, run.beta[0], rtol=1e-10)
     np.testing.assert_allclose(integral, run.loss_integral[0], rtol=1e-12)
+
+
+def test_theory_and_networks_do_the_same_work():
+    curve, runs = meanfield.theory(steps=5, samples=4000), meanfield.networks(steps=5)
+    off = curve.magnetisation - runs.magnetisation.mean(0)
+    # one theory run of 4,000 effective samples is worth as much as about four networks
+    error = runs.magnetisation.std(0, ddof=1) * (1 / 18 + 1 / 4) ** 0.5
+    assert (abs(off) <= 4 * error + 1e-3).all()
 
 
 def test_a_missing_peer_is_said_to_be_missing():
