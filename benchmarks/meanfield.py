@@ -2,8 +2,8 @@
 
 Who wants the learning curve without the theory simulates networks and averages: 18 of N = 500 give the same
 error of m at the end, and both errors are shown. The peer is our own simulator, all networks at once, which
-gives the response too. The rows below are the theory against itself: half the steps, a quarter of the samples.
-Twice the steps are 8 times the multiplications, but only 4 times the memory.
+gives the response too. The rows below are the theory against itself: half the steps, a quarter of the
+samples. Twice the steps are 8 times the multiplications, but only 4 times the memory.
 """
 
 from functools import partial
