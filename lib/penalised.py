@@ -218,7 +218,7 @@ def _logistic(A, y, penalty):
     def height(w):
         return np.logaddexp(0, -y * (A @ w)).sum() + penalty / 2 * w @ w
 
-    for k in range(1, NEWTON_STEPS + 1):
+    for iterations in range(1, NEWTON_STEPS + 1):
         s = expit(-y * (A @ w))
         hessian = (A.T * (s * (1 - s))) @ A + penalty * np.eye(len(w))
         slope = _slope(A, y, w, penalty, "logistic")
@@ -230,5 +230,5 @@ def _logistic(A, y, penalty):
             size = next((2.0**-j for j in range(30) if height(w - 2.0**-j * move) < now), 2.0**-30)
         w = w - size * move
         if decrement < 1e-24:
-            break
-    return w, k
+            return w, iterations
+    return w, NEWTON_STEPS
