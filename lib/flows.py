@@ -190,7 +190,7 @@ def mirror_flow(potential, X, y, *, offset=None, times=None, observe=None, toler
     d = X.shape[1]
     offset = np.zeros(d) if offset is None else as_coefficients("offset", offset, d)
     tolerance = as_positive("tolerance", tolerance)
-    path = _DualPath(_predictor(potential, offset), X, y, offset)
+    path = _DualPath(bounded_inverse(potential, offset), X, y, offset)
     if times is None:
         _refuse_inconsistent(X, y)
     else:
@@ -368,8 +368,37 @@ class _DualPath:
         return f"The flow stopped at t = {solver.t:.6g} with ‖Xβ − y‖/‖y‖ = {left:.1e}"
 
 
-def _predictor(potential, offset):
-    """z ↦ β, cut at ±LARGEST so that a wild trial step stays finite; refuses what is no potential."""
+def bounded_inverse(potential, offset):
+    """The map z ↦ ∇φ*(z), cut at ±1e80 so that a wild trial step stays finite, without checks at every call.
+
+    Parameters
+    ----------
+    potential : object
+        One of ``lib.potentials``, or anything with an elementwise ``inverse_mirror``.
+    offset : ndarray, shape (..., d)
+        Mirror coordinates of the start, on which the potential is tried.
+
+    Returns
+    -------
+    callable
+        From mirror coordinates (..., d) to predictors of the same shape.
+
+    Raises
+    ------
+    TypeError
+        When the potential has no ``inverse_mirror``.
+    ValueError
+        When its log α does not fit the offset.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lib.flows import bounded_inverse
+    >>> from lib.potentials import HyperbolicEntropy
+    >>> z = np.array([0.0, 1e3])
+    >>> [f"{beta:.0e}" for beta in bounded_inverse(HyperbolicEntropy(0.0), z)(z)]
+    ['0e+00', '1e+80']
+    """
     if not callable(getattr(potential, "inverse_mirror", None)):
         raise TypeError(
             f"potential must have the method inverse_mirror; received {type(potential).__name__}. "

@@ -31,6 +31,7 @@ MATHEMATICS = [
     *("orders", "modified", "circle", "weak_orders", "objectives", "convergence"),
     *(
         "flows",
+        "mirror",
         "descent",
         "dual_paths",
         "diffusions",
