@@ -28,6 +28,8 @@ LONGEST_FUNCTION = 14
 MATHEMATICS = [
     *("records", "ensembles", "designs", "problems", "losses", "conventions", "potentials"),
     *("equations", "dual_newton", "sparse", "bias"),
+    *("records", "ensembles", "problems", "conventions", "potentials"),
+    *("equations", "dual_newton", "sparse", "bias", "recovery"),
     *("orders", "modified", "circle", "weak_orders", "objectives", "convergence"),
     *(
         "flows",
