@@ -431,9 +431,10 @@ def _judge(found, step_size, limit):
     if len(lost) + len(stuck) == 0:
         return
     most = limit(lost[0] if len(lost) else stuck[0])
-    what = (f"{len(lost)} diverged (NaN from there on)", f"{len(stuck)} keep moving")
-    which = " and ".join(text for text, rows in zip(what, (lost, stuck), strict=True) if len(rows))
-    found["message"] = f"Of {len(status)} replicas {which}. " + (
+    count = f"of {len(status)} replicas"
+    what = f"{len(lost)} {count} diverged; NaN from there on. " if len(lost) else ""
+    what += f"{len(stuck)} {count} keep moving and never settle. " if stuck else ""
+    found["message"] = what + (
         f"Choose a step_size below {most:.3g}, the limit of stability at the solution; it was {step_size:g}."
         if step_size >= most
         else f"The step {step_size:g} is below {most:.3g}, the limit of stability at the solution, but too "
