@@ -25,6 +25,7 @@ WORKLOADS = {
     "C''": "bias_many",
     "G": "limits",
     "M": "meanfield",
+    "D": "mirror",
 }
 
 

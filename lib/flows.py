@@ -29,7 +29,8 @@ from lib.records import (
     as_times,
 )
 
-MOST_STEPS = 20_000  # of an integrator: enough for α = 1e-300, and a second or two when it is hopeless
+MOST_STEPS = 20_000  # of an integrator: enough for α = 1e-300
+MOST_CALLS = 40_000  # of the right-hand side: a few seconds when it is hopeless; the hardest run took 12,000
 LARGEST = 1e80  # trial steps of a stiff solver may overshoot by any amount: β is cut here, the step rejected
 REMEDY = "Ask for earlier times or a larger tolerance; lib.bias gives the limit itself."
 
@@ -331,7 +332,7 @@ class _DualPath:
         for method, rtol, atol in ((LSODA, 1e-9, 1e-12), (Radau, 1e-4, 1e-6)):
             goal = max(tolerance, self.rounding(self.last)) if method is Radau else max(tolerance, 1e-8)
             if times is not None and method is Radau:
-                goal = 0.0  # to the last instant, wherever the residual is
+                goal = self.rounding(self.last)
             if now >= end or self.misfit(self.last) <= goal:
                 continue
             solver = method(self.rate, now, self.last, end, rtol=rtol, atol=atol * scales, jac=self.jacobian)
@@ -339,6 +340,10 @@ class _DualPath:
             if trouble:
                 return trouble
             now = solver.t
+        if times is not None:  # what is left of the residual is rounding: later instants are like the last
+            late = times[len(self.times) :]
+            self.times.extend(late)
+            self.states.extend([self.last] * len(late))
         return ""
 
     def follow(self, solver, wanted, goal):
@@ -347,6 +352,8 @@ class _DualPath:
             solver.step()
             if solver.status == "failed" or not np.isfinite(solver.y).all():
                 return f"{self.where(solver)}: the integrator failed. {REMEDY}"
+            if solver.nfev > MOST_CALLS:
+                break
             self.last = solver.y.copy()
             if wanted is None:
                 self.times.append(solver.t)
@@ -361,7 +368,7 @@ class _DualPath:
             # the residual of the solver's last evaluation costs nothing: look closely only when it is near
             if self.latest <= 3 * goal and self.misfit(solver.y) <= goal:
                 return ""
-        return f"{self.where(solver)} after {MOST_STEPS} steps. {REMEDY}"
+        return f"{self.where(solver)} after {solver.nfev} evaluations. {REMEDY}"
 
     def where(self, solver):
         left = self.misfit(solver.y)
@@ -407,11 +414,11 @@ def bounded_inverse(potential, offset):
     potential.inverse_mirror(offset)  # its own sentence when log_alpha does not fit
     if isinstance(potential, HyperbolicEntropy) and np.max(potential.log_alpha) <= 0:
         # β = w₊² − w₋² without the checks: half the time of a run; 2α² sinh(4z) is as good while α ≤ 1
-        log_square, most = 2 * potential.log_alpha, np.log(LARGEST)
+        log_square, most, signs = 2 * potential.log_alpha, np.log(LARGEST), np.array([4.0, -4.0])
 
         def weights(z):
-            z = 4 * z
-            return np.exp(np.minimum(log_square + z, most)) - np.exp(np.minimum(log_square - z, most))
+            squares = np.exp(np.minimum(log_square + np.multiply.outer(signs, z), most))
+            return squares[0] - squares[1]
 
         return weights
 

@@ -34,6 +34,10 @@ MATHEMATICS = [
     *(
         "flows",
         "mirror",
+        "neurons",
+        "nearest",
+        "saddles",
+        "starts",
         "descent",
         "dual_paths",
         "diffusions",
