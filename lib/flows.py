@@ -30,7 +30,7 @@ from lib.records import (
 )
 
 MOST_STEPS = 20_000  # of an integrator: enough for α = 1e-300
-MOST_CALLS = 40_000  # of the right-hand side: a few seconds when it is hopeless; the hardest run took 12,000
+MOST_CALLS = 40_000  # of the right-hand side: a few seconds when hopeless; the hardest run seen took 26,000
 LARGEST = 1e80  # trial steps of a stiff solver may overshoot by any amount: β is cut here, the step rejected
 REMEDY = "Ask for earlier times or a larger tolerance; lib.bias gives the limit itself."
 

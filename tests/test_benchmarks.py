@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import descent, meanfield, solvers
+from benchmarks import descent, meanfield, mirror, solvers
 from benchmarks.timing import MISSING, Contender, Row, compare, line
 from lib.bias import minimise
 from lib.descent import sample_indices, stochastic_gradient_descent
@@ -37,6 +37,16 @@ def test_theory_and_networks_do_the_same_work():
     # one theory run of 4,000 effective samples is worth as much as about four networks
     error = runs.magnetisation.std(0, ddof=1) * (1 / 18 + 1 / 4) ** 0.5
     assert (abs(off) <= 4 * error + 1e-3).all()
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1e-4])
+def test_the_flow_in_the_weights_ends_at_the_certified_minimiser(alpha):
+    chosen = minimise(HyperbolicEntropy(np.log(alpha)), PROBLEM.X, PROBLEM.y).beta
+    end = mirror.lsoda_on_weights(PROBLEM.X, PROBLEM.y, np.log(alpha))
+    assert end.reached
+    np.testing.assert_allclose(end.beta, chosen, atol=1e-6)  # the residual is 1e-8
+    ours, peer = mirror.field(PROBLEM, alpha)
+    assert "FAILS" not in ours.accuracy + peer.accuracy
 
 
 def test_a_missing_peer_is_said_to_be_missing():

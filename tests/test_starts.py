@@ -64,6 +64,12 @@ def test_exponent_by_hand():
     assert np.isclose(starts.small_start_exponent([[1.0, -4.0]], [0.0, -0.25]), 1.5)
 
 
+def test_exponent_with_two_signs_by_hand():
+    # η = (1, −1); the third column meets it at ½. With equal signs it would meet 3/2: no certificate
+    assert np.isclose(starts.small_start_exponent([[1.0, 0.0, 1.0], [0.0, 1.0, 0.5]], [1.0, -1.0, 0.0]), 1.0)
+    assert np.isnan(starts.small_start_exponent([[1.0, 0.0, 1.0], [0.0, 1.0, 0.5]], [1.0, 1.0, 0.0]))
+
+
 @pytest.mark.parametrize("alpha", [3.0, 10.0, 30.0])
 def test_large_start_coefficient_is_the_limit(alpha):
     beta = chosen(np.log10(alpha))
