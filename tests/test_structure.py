@@ -30,6 +30,8 @@ MATHEMATICS = [
     *("equations", "dual_newton", "sparse", "bias"),
     *("records", "ensembles", "problems", "conventions", "potentials"),
     *("equations", "dual_newton", "sparse", "bias", "recovery"),
+    *("records", "ensembles", "problems", "conventions", "potentials"),
+    *("equations", "dual_newton", "sparse", "bias", "lasso"),
     *("orders", "modified", "circle", "weak_orders", "objectives", "convergence"),
     *(
         "flows",
@@ -45,6 +47,7 @@ MATHEMATICS = [
         "step_sizes",
         "other_noises",
         "first_order",
+        "stationary",
         "linear",
         "shrinkage",
         "sampling",
