@@ -165,6 +165,8 @@ class LateMeans(Record):
         Gain of log w, or of log w₊ and log w₋, over the length.
     brownian : ndarray, shape (R, n)
         Gain of B over the length: the average of the noise that was put in.
+    last : ndarray, shape (R, d)
+        β at the end, which is no average.
     status : ndarray of int, shape (R,)
         0 where the path is finite to the end.
     message : str
@@ -181,6 +183,7 @@ class LateMeans(Record):
     beta: np.ndarray
     rates: np.ndarray
     brownian: np.ndarray
+    last: np.ndarray
 
 
 def late_means(X, y, *, burn_in, length, **flow) -> LateMeans:
@@ -239,6 +242,7 @@ def late_means(X, y, *, burn_in, length, **flow) -> LateMeans:
         beta=(ends[1] * whole.beta_mean - burn_in * early.beta_mean) / length,
         rates=(whole.log_w - early.log_w) / length,
         brownian=(whole.brownian - early.brownian) / length,
+        last=whole.beta,
         status=whole.status,
         message=whole.message,
     )
