@@ -26,6 +26,7 @@ WORKLOADS = {
     "G": "limits",
     "M": "meanfield",
     "D": "mirror",
+    "E": "lasso",
 }
 
 

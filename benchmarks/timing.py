@@ -14,7 +14,7 @@ NOTE = """\
 ratio: CPU time of ours over that of the peer, one thread, the least of several rounds in turn; compile time
 of just-in-time peers in brackets, not counted. res: ‖Xβ − y‖/‖y‖; gap: relative duality gap; off: relative
 distance to ours; strong: relative error of β on a path."""
-PEERS = ("numpy", "scipy", "jax", "diffrax", "clarabel")
+PEERS = ("numpy", "scipy", "jax", "diffrax", "clarabel", "scikit-learn", "celer")
 
 
 @dataclass(frozen=True)

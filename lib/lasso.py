@@ -60,7 +60,7 @@ def weighted_lasso(X, y, weights, *, nonnegative=False) -> Solution:
 
 
 def largest_penalty(X, y, *, positive=True) -> float:
-    """λ* = max_j (Xᵀy/n)_j/D_j: with 2γδ² ≥ λ* all weights die, below it some live.
+    """λ* = max_j (Xᵀy/n)_j/D_j: with 2γδ² above it all weights die, below it some live.
 
     Parameters
     ----------

@@ -11,7 +11,8 @@ S its support, H = X_SᵀX_S/n, P the projection onto the columns of X_S. Then, 
     on S       β_j ~ Gamma(shape β_c,j/4γδ², scale 4γδ²), independent; time means β_c ± 2δ√(γ/T)·√(H⁻¹)_jj,
     off S      log w_j/T → −(c_j + g_j) ≤ 0, with standard error 2δ√(γ/T)·‖(1 − P)X_j‖/√n,
 
-all up to O(1/T), as long as H is invertible. All weights die if and only if 2γδ² ≥ λ* = max_j (Xᵀy/n)_j/D_j.
+all up to O(1/T), as long as H is invertible. All weights die if 2γδ² > λ* = max_j (Xᵀy/n)_j/D_j, and
+not if it is below.
 """
 
 from __future__ import annotations

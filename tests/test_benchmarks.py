@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import descent, meanfield, mirror, solvers
+from benchmarks import descent, lasso, meanfield, mirror, solvers
 from benchmarks.timing import MISSING, Contender, Row, compare, line
+from lib import bias
 from lib.bias import minimise
 from lib.descent import sample_indices, stochastic_gradient_descent
 from lib.potentials import HyperbolicEntropy
 from lib.problems import sparse_regression
+from lib.stationary import label_noise_law
 
 PROBLEM = sparse_regression(10, 25, 3, rng=0)
 
@@ -60,3 +62,22 @@ def test_a_target_is_met_or_missed():
     row = Row("X", "1 s", "other", "2 s", ratio=0.5, target=0.4)
     assert "MISSED" in line(row)
     assert "met" in line(replace(row, target=0.6))
+
+
+@pytest.mark.filterwarnings("ignore:Objective did not converge")
+def test_lasso_peers_agree_and_a_wrong_point_has_a_gap():
+    penalty = 0.1
+    found = bias.lasso(PROBLEM.X, PROBLEM.y, penalty).beta
+    theirs = lasso.scikit_learn(PROBLEM.X, PROBLEM.y, penalty)
+    np.testing.assert_allclose(theirs, found, atol=1e-6)
+    assert lasso.gap(PROBLEM, penalty, found) < 1e-14
+    assert lasso.gap(PROBLEM, penalty, 1.01 * found) > 1e-7
+
+
+def test_the_timed_flow_with_label_noise_averages_to_its_lasso():
+    delta = np.sqrt(0.2 / (2 * lasso.STEP_SIZE))
+    physics = {"step_size": lasso.STEP_SIZE, "label_noise": delta, "positive": False}
+    law = label_noise_law(PROBLEM.X, PROBLEM.y, **physics)
+    mean = lasso.label_noise(PROBLEM, law, 600.0, delta)
+    error = np.sqrt(np.square(law.mean_spread).sum() / 600.0)
+    assert np.linalg.norm(mean - law.beta) < 3 * error < 0.5 * np.linalg.norm(law.beta)
