@@ -23,10 +23,10 @@ WORKLOADS = {
     "C": "bias",
     "C'": "bias_large",
     "C''": "bias_many",
-    "G": "limits",
-    "M": "meanfield",
     "D": "mirror",
     "E": "lasso",
+    "G": "limits",
+    "M": "meanfield",
 }
 
 

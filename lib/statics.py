@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib import saddle
+from lib import covariate
 from lib.perceptron import bayes_optimal, rademacher_bound  # noqa: F401
 from lib.records import UNCERTIFIED, Record, as_array, as_positive
 
@@ -60,7 +60,7 @@ def covariate_model(
 
     Features v ~ N(0, Ω) and the teacher's field ν ~ N(0, ρ) are jointly Gaussian with Cov(ν, v) = κ. Ridge:
     g = (y − x)²/2, y = ν + N(0, σ²). Logistic: g = log(1 + e^{−yx}), y = sign ν. The equations are at the
-    head of ``lib.saddle``.
+    head of ``lib.covariate``.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def covariate_model(
             f"noise_variance is for ridge; received {noise_variance} with task='logistic'. "
             "Noise inside the sign is a larger rho with the same alignment: pass rho + noise_variance."
         )
-    point = getattr(saddle, task)(model, penalty)
+    point = getattr(covariate, task)(model, penalty)
     good = np.isfinite(point.residual) and point.residual <= RESIDUAL
     remedy = "use a larger penalty, or fewer decades between the eigenvalues."
     return LearningCurve(
@@ -147,7 +147,7 @@ def _model(eigenvalues, alignment, rho, alpha, noise_variance):
             f"rho must be at least Σκᵢ²/ωᵢ = {held:.6g}, what the features hold of the teacher; received "
             f"{rho:.6g}. Check the scaling: κ = Cov(ν, v), without a factor √d."
         )
-    return saddle.Model(
+    return covariate.Model(
         omega,
         kappa**2,
         rho,

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import norm
 
-from lib import features, penalised, perceptron, saddle, statics
+from lib import covariate, features, penalised, perceptron, statics
 from lib.records import RunFailed
 
 # --- the perceptron with a teacher ----------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_logistic_fixed_point_is_reached_everywhere(alpha, penalty):
 @pytest.mark.parametrize("V", [1e-3, 1.0, 46.0, 400.0, 1e8])
 def test_the_proximal_point_satisfies_its_equation(V):
     field = np.linspace(-60, 60, 2001)
-    x = saddle.proximal(field, V)
+    x = covariate.proximal(field, V)
     assert np.abs((x - field) / V - expit(-x)).max() < 1e-10
 
 
@@ -302,7 +302,7 @@ def test_bad_input_gets_a_sentence(call, sentence):
 
 
 def test_an_uncertified_fixed_point_says_so(monkeypatch):
-    monkeypatch.setattr(saddle, "ridge", lambda model, penalty: saddle.Point(1, 1, 0, 0, 1, 1, 1e-3))
+    monkeypatch.setattr(covariate, "ridge", lambda model, penalty: covariate.Point(1, 1, 0, 0, 1, 1, 1e-3))
     curve = statics.covariate_model([1.0], [1.0], **GOOD)
     assert curve.status != 0
     with pytest.raises(RunFailed, match=r"reached only to 1\.0e-03"):
