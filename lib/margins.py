@@ -30,7 +30,8 @@ class Margin:
     Examples
     --------
     >>> from lib.margins import LOSSES
-    >>> LOSSES["square"].slopes(0.25)
+    >>> slope, curvature = LOSSES["square"].slopes(0.25)
+    >>> slope, float(curvature)
     (-0.75, 1.0)
     """
 
