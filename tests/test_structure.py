@@ -123,7 +123,7 @@ def test_every_make_target_is_phony():
     assert {"book", "html", "execute", "test", "lab", "bench", "clean"} <= phony
 
 
-@pytest.mark.parametrize("page", ["README.md", "book/run_change_cite.md"])
+@pytest.mark.parametrize("page", ["README.md", "book/run_change_cite.md", "book/open_questions.md"])
 def test_the_examples_on_the_page_run(page, capsys):
     text = (ROOT / page).read_text(encoding="utf-8")
     exec("\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)), {})
