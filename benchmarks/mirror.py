@@ -2,8 +2,11 @@
 
 Ours integrates n dual numbers and ∫L. The peer is SciPy's LSODA on the 2d weights, dw± = ∓w± ⊙ Xᵀr/n, at the
 same relative tolerance 1e-9, absolute tolerance 1e-9 of the first weights (they have to be right while they
-are small: they decide when a coordinate escapes), its own Jacobian by differences, the same residual. The
-accuracies are residual and, for both, distance to the certified minimiser.
+are small: they decide when a coordinate escapes), its own Jacobian by differences, the same residual. With a
+fixed 1e-12 instead it needs as long or longer. With both tolerances 100 times looser it needs .6 to .8 of the
+time and its end is as close, for the flow forgets much of its way; but then the way, which ours keeps to
+1e-9 together with ∫L, is as much less accurate. The accuracies are residual and, for both, distance to
+the certified minimiser.
 """
 
 from dataclasses import dataclass

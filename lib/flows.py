@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.integrate import DOP853, LSODA, Radau
+from scipy.integrate import DOP853
 
+from lib.dual_flow import LARGEST, DualPath, EntropyPath
 from lib.ensembles import Recorder
 from lib.potentials import HyperbolicEntropy
 from lib.records import (
@@ -29,10 +30,7 @@ from lib.records import (
     as_times,
 )
 
-MOST_STEPS = 20_000  # of an integrator: enough for α = 1e-300
-MOST_CALLS = 40_000  # of the right-hand side: a few seconds when hopeless; the hardest run seen took 26,000
-LARGEST = 1e80  # trial steps of a stiff solver may overshoot by any amount: β is cut here, the step rejected
-REMEDY = "Ask for earlier times or a larger tolerance; lib.bias gives the limit itself."
+MOST_STEPS = 20_000  # of an integrator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +189,11 @@ def mirror_flow(potential, X, y, *, offset=None, times=None, observe=None, toler
     d = X.shape[1]
     offset = np.zeros(d) if offset is None else as_coefficients("offset", offset, d)
     tolerance = as_positive("tolerance", tolerance)
-    path = _DualPath(bounded_inverse(potential, offset), X, y, offset)
+    predictor = bounded_inverse(potential, offset)
+    if _has_plain_squares(potential):
+        path = EntropyPath(potential.log_alpha, X, y, offset)
+    else:
+        path = DualPath(X, y, offset, predictor)
     if times is None:
         _refuse_inconsistent(X, y)
     else:
@@ -201,16 +203,15 @@ def mirror_flow(potential, X, y, *, offset=None, times=None, observe=None, toler
     instants = np.array(path.times) if times is None else times
     beta, loss, integral = path.seen(len(instants))
     recorder = Recorder(observe)
-    for k in range(len(instants)):
+    for k in range(len(instants) if observe else 0):  # a run without times has thousands
         recorder.take(beta[k : k + 1], loss[k : k + 1], integral[k : k + 1])
-    found = recorder.result()
     return Run(
         times=instants,
-        loss=found["loss"],
+        loss=loss[None],
         beta=beta[-1:],
         loss_integral=integral[-1:],
         log_alpha_effective=np.broadcast_to(getattr(potential, "log_alpha", np.nan), (1, d)).astype(float),
-        observed=found["observed"],
+        observed=recorder.result()["observed"] if observe else {},
         loss_integral_tail=remaining_loss_integral(X, path.metric(path.last)[None], loss[-1:]),
         status=np.array([UNCERTIFIED if trouble else CONVERGED]),
         message=trouble,
@@ -255,126 +256,6 @@ def remaining_loss_integral(X, metric, loss):
         return np.where(loss == 0, 0.0, loss / np.maximum(rate, 0.0))
 
 
-class _DualPath:
-    """The flow's state m = (μ, ∫L), and those it has kept on its way."""
-
-    def __init__(self, predictor, X, y, offset):
-        self.predictor, self.X, self.y, self.offset, self.n = predictor, X, y, offset, len(X)
-        self.last = np.zeros(self.n + 1)
-        self.size = np.linalg.norm(y) or np.linalg.norm(self.residual(self.last)) or 1.0
-        self.latest = self.misfit(self.last)
-        self.times, self.states = [0.0], [self.last]
-
-    def seen(self, count):
-        """β (count, d), L and ∫L (count,) at the kept states; NaN where the path did not get to."""
-        kept = np.reshape(self.states, (-1, self.n + 1))
-        beta = np.full((count, self.X.shape[1]), np.nan)
-        integral = np.full(count, np.nan)
-        beta[: len(kept)] = self.predictor(self.coordinates(kept))
-        integral[: len(kept)] = kept[:, -1]
-        return beta, ((beta @ self.X.T - self.y) ** 2).sum(-1) / (4 * self.n), integral
-
-    def coordinates(self, m):
-        return self.offset + m[..., : self.n] @ self.X
-
-    def residual(self, m):
-        return self.X @ self.predictor(self.coordinates(m)) - self.y
-
-    def misfit(self, m):
-        return np.linalg.norm(self.residual(m)) / self.size
-
-    def metric(self, m):
-        # dβ/dz by central differences: elementwise, so two evaluations give the whole diagonal, to 1e-10
-        z = self.coordinates(m)
-        e = 1e-6 * (1 + np.abs(z))
-        return (self.predictor(z + e) - self.predictor(z - e)) / (2 * e)
-
-    def rate(self, _, m):
-        r = self.residual(m)
-        square = r @ r
-        self.latest = square**0.5 / self.size
-        rate = np.empty(self.n + 1)
-        rate[:-1] = r
-        rate[:-1] *= -0.5 / self.n
-        rate[-1] = square / (4 * self.n)
-        return rate
-
-    def jacobian(self, _, m):
-        H = (self.X * self.metric(m)) @ self.X.T
-        J = np.zeros((self.n + 1, self.n + 1))
-        J[:-1, :-1] = H / (-2 * self.n)
-        J[-1, :-1] = self.residual(m) @ H / (2 * self.n)
-        return J
-
-    def scales(self):
-        """Sizes of μ and ∫L once the flow has done something: absolute tolerances are relative to them."""
-        start = np.zeros(self.n + 1)
-        speed, stiffness = self.rate(0, start), np.abs(self.jacobian(0, start)[:-1, :-1]).sum(1).max()
-        pull = np.abs(speed[:-1] @ self.X).max()
-        size, fastest = max(np.abs(self.X).max(), 1e-300), max(pull + stiffness, 1e-300)
-        return np.append(np.full(self.n, 1 / size), speed[-1] / fastest)
-
-    def rounding(self, m):
-        """What rounding of the exponents z = offset + Xᵀμ leaves of the relative residual."""
-        size = np.abs(m[:-1]) @ np.abs(self.X) + np.abs(self.offset)
-        eps = np.finfo(float).eps
-        return eps * np.linalg.norm(np.abs(self.X) @ (self.metric(m) * size)) / self.size
-
-    def integrate(self, times, tolerance):
-        """Take the path to the last of ``times``, or to residual ``tolerance``; what went wrong."""
-        if self.latest == 0:  # fitted from the start
-            self.states = self.states * (1 if times is None else len(times))
-            return ""
-        scales, now = self.scales(), 0.0
-        end = 1e300 if times is None else times[-1]
-        if times is not None and times[0] > 0:
-            self.times, self.states = [], []
-        for method, rtol, atol in ((LSODA, 1e-9, 1e-12), (Radau, 1e-4, 1e-6)):
-            goal = max(tolerance, self.rounding(self.last)) if method is Radau else max(tolerance, 1e-8)
-            if times is not None and method is Radau:
-                goal = self.rounding(self.last)
-            if now >= end or self.misfit(self.last) <= goal:
-                continue
-            solver = method(self.rate, now, self.last, end, rtol=rtol, atol=atol * scales, jac=self.jacobian)
-            trouble = self.follow(solver, times, goal)
-            if trouble:
-                return trouble
-            now = solver.t
-        if times is not None:  # what is left of the residual is rounding: later instants are like the last
-            late = times[len(self.times) :]
-            self.times.extend(late)
-            self.states.extend([self.last] * len(late))
-        return ""
-
-    def follow(self, solver, wanted, goal):
-        """Step until the end or the goal, keeping every state, or those wanted; what went wrong."""
-        for _ in range(MOST_STEPS):
-            solver.step()
-            if solver.status == "failed" or not np.isfinite(solver.y).all():
-                return f"{self.where(solver)}: the integrator failed. {REMEDY}"
-            if solver.nfev > MOST_CALLS:
-                break
-            self.last = solver.y.copy()
-            if wanted is None:
-                self.times.append(solver.t)
-                self.states.append(self.last)
-            else:
-                due = wanted[(wanted > solver.t_old) & (wanted <= solver.t)]
-                if len(due):
-                    self.times.extend(due)
-                    self.states.extend(solver.dense_output()(due).T)
-            if solver.status == "finished":
-                return "" if wanted is not None else f"{self.where(solver)}. {REMEDY}"
-            # the residual of the solver's last evaluation costs nothing: look closely only when it is near
-            if self.latest <= 3 * goal and self.misfit(solver.y) <= goal:
-                return ""
-        return f"{self.where(solver)} after {solver.nfev} evaluations. {REMEDY}"
-
-    def where(self, solver):
-        left = self.misfit(solver.y)
-        return f"The flow stopped at t = {solver.t:.6g} with ‖Xβ − y‖/‖y‖ = {left:.1e}"
-
-
 def bounded_inverse(potential, offset):
     """The map z ↦ ∇φ*(z), cut at ±1e80 so that a wild trial step stays finite, without checks at every call.
 
@@ -412,8 +293,7 @@ def bounded_inverse(potential, offset):
             "Pass one of lib.potentials."
         )
     potential.inverse_mirror(offset)  # its own sentence when log_alpha does not fit
-    if isinstance(potential, HyperbolicEntropy) and np.max(potential.log_alpha) <= 0:
-        # β = w₊² − w₋² without the checks: half the time of a run; 2α² sinh(4z) is as good while α ≤ 1
+    if _has_plain_squares(potential):  # β = w₊² − w₋² without the checks
         log_square, most, signs = 2 * potential.log_alpha, np.log(LARGEST), np.array([4.0, -4.0])
 
         def weights(z):
@@ -427,6 +307,11 @@ def bounded_inverse(potential, offset):
             return np.clip(potential.inverse_mirror(z), -LARGEST, LARGEST)
 
     return predict
+
+
+def _has_plain_squares(potential):
+    # 2α² sinh(4z) is as good as α² exp(4z) − α² exp(−4z) while α ≤ 1
+    return isinstance(potential, HyperbolicEntropy) and np.max(potential.log_alpha) <= 0
 
 
 def _increasing(times):

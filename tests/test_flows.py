@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import simpson, solve_ivp
 
 from lib import bias, flows
+from lib.dual_flow import DualPath, EntropyPath
 from lib.potentials import HyperbolicEntropy, NegativeEntropy, SquaredNorm
 
 RNG = np.random.default_rng(1)
@@ -177,6 +178,30 @@ def test_a_reader_can_bring_a_potential():
     assert np.isclose(run.beta[0] @ [1.0, 2.0], 1.0, rtol=1e-10)
     assert np.isclose(z[1], 2 * z[0], rtol=1e-8)
     assert np.isnan(run.log_alpha_effective).all()
+
+
+@pytest.mark.parametrize("log_alpha", [0.0, -2.0, -690.0, np.linspace(-9.0, 0.0, 25)])
+def test_the_path_of_the_entropy_is_the_general_one(log_alpha):
+    # squares of weights in fused products against the inverse mirror map; sums of 50 terms leave 1e-13
+    rng = np.random.default_rng(5)
+    offset, potential = 0.1 * rng.standard_normal(25), HyperbolicEntropy(log_alpha)
+    fused = EntropyPath(potential.log_alpha, SMALL, SMALL_Y, offset)
+    general = DualPath(SMALL, SMALL_Y, offset, potential.inverse_mirror)
+    m = np.append(0.05 * max(1, -np.min(log_alpha)) * rng.standard_normal(len(SMALL)), 0.3)
+    far = 1 + np.abs(general.coordinates(m)).max()
+    differences = 1e-9 + (4e-6 * far) ** 2  # the general metric: rounding over the step, and the step squared
+    for name, rtol in (("rate", 1e-11), ("jacobian", differences)):
+        expected = getattr(general, name)(0, m)
+        np.testing.assert_allclose(
+            getattr(fused, name)(0, m), expected, rtol=rtol, atol=rtol * np.abs(expected).max()
+        )
+    assert np.isclose(fused.latest, general.latest, rtol=1e-11)
+    several = np.stack([m, 0.5 * m])
+    for name, rtol in (("beta", 1e-11), ("metric", differences)):
+        expected = getattr(general, name)(several)
+        np.testing.assert_allclose(
+            getattr(fused, name)(several), expected, rtol=rtol, atol=rtol * np.abs(expected).max()
+        )
 
 
 @pytest.mark.parametrize("alpha", [[1e-300, 1.0, 1e-3], 1e3])

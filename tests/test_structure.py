@@ -29,7 +29,7 @@ MATHEMATICS = [
     *("records", "ensembles", "designs", "problems", "losses", "conventions", "potentials"),
     *("equations", "dual_newton", "sparse", "bias", "recovery", "lasso"),
     *("orders", "modified", "circle", "weak_orders", "objectives", "convergence"),
-    *("flows", "mirror", "neurons", "nearest", "saddles", "starts"),
+    *("dual_flow", "flows", "mirror", "neurons", "nearest", "saddles", "starts"),
     *(
         "descent",
         "dual_paths",
