@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from scipy.optimize import brentq, linprog, root
 from sklearn.linear_model import Lasso
 
-from lib import bias, dual_newton, problems, records
+from lib import bias, dual_newton, problems, records, sparse
 from lib.equations import accurate_product, equations
 from lib.potentials import HyperbolicEntropy, NegativeEntropy, SquaredNorm
 from lib.sparse import lasso_certificate
@@ -564,6 +564,38 @@ def test_basis_pursuit_is_certified_and_as_low_as_the_linear_program():
             assert np.abs(found.beta).sum() <= expected.fun * (1 + 1e-6)
         size = np.abs(X.T) @ np.abs(found.dual)  # rounding of Xᵀ dual where rows nearly depend
         assert (np.abs(X.T @ found.dual) <= 1 + 1e-14 * size).all()
+
+
+def nearly_dependent(points, coefficients, decay=0.0):
+    """Samples so close that the rounding of y, times a cond(X) above 1e6, adds small entries to β."""
+    beta, rng = np.zeros(60), np.random.default_rng(coefficients)
+    beta[rng.choice(60, 5, replace=False)] = rng.standard_normal(5)
+    return problems.fourier_features(40, 60, coefficients=beta, decay=decay, rng=points)
+
+
+def test_basis_pursuit_is_certified_where_rows_nearly_depend(monkeypatch):
+    drawn = [nearly_dependent(points, seed) for points in (98, 1104, 1580) for seed in range(3)]
+    drawn.append(nearly_dependent(1147, 13030, decay=1.0))
+    for p in drawn:
+        assert np.linalg.cond(p.X) > 1e6
+        found = bias.basis_pursuit(p.X, p.y)
+        assert certified(found)
+        assert np.abs(found.beta - p.beta_star).max() <= 1e-7  # what the rounding of y may move
+    monkeypatch.setattr(sparse, "REFINEMENTS", 0)
+    without = [bias.basis_pursuit(p.X, p.y) for p in drawn]
+    assert sum(found.status == records.UNCERTIFIED and found.gap > GAP for found in without) >= 5
+
+
+def test_a_refinement_repairs_a_wrong_vertex_and_leaves_a_right_one():
+    eqs = equations(P.X, P.y)
+    right, v, _, _ = sparse.pursue(eqs)
+    zero = np.zeros(100), np.zeros(40)
+    for beta, dual in (zero, (right * 1.001, v), (right, 0.9 * v), (-right, -v)):
+        better, dual, _ = sparse._program(eqs, beta, dual / max(1.0, np.abs(eqs.AT @ dual).max()), 2.0**20)
+        assert np.abs(better - right).max() <= 1e-9
+        assert sparse.pursuit_gap(eqs, better, dual) <= 1e-9
+    same, _, _ = sparse._program(eqs, right, v, 2.0**20)
+    assert np.abs(same - right).max() <= 1e-14
 
 
 @pytest.mark.filterwarnings("ignore:Objective did not converge")  # theirs; then ours is the lower one
