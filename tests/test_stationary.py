@@ -48,14 +48,6 @@ def test_weighted_lasso_agrees_with_scikit_learn(nonnegative):
         assert_allclose(found.beta, theirs, atol=2e-6)  # scikit-learn's β; ours is certified to 1e-10
 
 
-def test_weighted_lasso_agrees_with_celer():
-    celer = pytest.importorskip("celer", reason="installed by `make bench`")
-    law = label_noise_law(P.X, SIGNED, **PHYSICS, positive=False)
-    model = celer.Lasso(alpha=1.0, fit_intercept=False, tol=1e-14, max_iter=1000)
-    theirs = model.fit(np.asfortranarray(P.X / law.penalty), SIGNED).coef_ / law.penalty
-    assert_allclose(law.beta, theirs, atol=1e-6)
-
-
 def test_equal_weights_are_the_plain_lasso():
     weighted = weighted_lasso(P.X, P.y, np.full(30, 0.1))
     assert_allclose(weighted.beta, lasso(P.X, P.y, 0.1).beta, rtol=1e-12)
