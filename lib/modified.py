@@ -84,7 +84,7 @@ def parabola_series(order: int) -> list[Fraction]:
     Returns
     -------
     list of Fraction, length order + 1
-        c₀ = 1, c₁ = −1, …
+        c₀ = 1, c₁ = −1, …, c_order.
 
     Raises
     ------
