@@ -275,6 +275,69 @@ def minimise_many(log_alpha, X, y, *, offset=None) -> Solution:
     return _entropic_many(X, y, 2 * log_alpha, _quadruple(offset))
 
 
+def distance_to_minimiser(beta, log_alpha, X, *, offset=None) -> np.ndarray:
+    """Relative distance of each state to the minimiser of its own potential under its own predictions.
+
+    ‖β − β°‖/‖β°‖ with β° = argmin { φ(b) − ⟨offset, b⟩ : Xb = Xβ } for the hyperbolic entropy φ of the row's
+    log α. It is 0 where ∇φ(β) − offset lies in the row space of X. With log α − 2γD∫L for log α that is the
+    stochastic theorem at every instant (003, Theorem 5.5); no solution of Xβ = y is needed.
+
+    Parameters
+    ----------
+    beta : array_like, shape (R, d)
+        States.
+    log_alpha : array_like, shape (R, d)
+        log α of each state.
+    X : array_like, shape (n, d)
+        Inputs.
+    offset : array_like, shape (R, d), optional
+        Mirror coordinates of the starts; 0 unless given.
+
+    Returns
+    -------
+    numpy.ndarray
+        Distances (R,); NaN where β or log α is not finite. Where β° = 0 the distance is absolute.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not match, X is not finite, or a minimiser could not be certified.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lib import bias
+    >>> log_alpha = np.log([[0.1, 0.1]])
+    >>> found = bias.minimise_many(log_alpha, [[1.0, 2.0]], [1.0])
+    >>> bool(bias.distance_to_minimiser(found.beta, log_alpha, [[1.0, 2.0]])[0] < 1e-12)
+    True
+    >>> bias.distance_to_minimiser(found.beta, log_alpha + 1.0, [[1.0, 2.0]]).round(3).tolist()
+    [0.225]
+    """
+    beta, log_alpha = np.asarray(beta, dtype=np.float64), np.asarray(log_alpha, dtype=np.float64)
+    X = as_data(X, np.zeros(len(X)))[0]
+    if beta.ndim != 2 or beta.shape[1] != X.shape[1] or log_alpha.shape != beta.shape:
+        raise ValueError(
+            f"beta and log_alpha must both be (R, {X.shape[1]}), one row a state; received {beta.shape} and "
+            f"{log_alpha.shape}. Pass run.beta and one log α for each of its numbers."
+        )
+    offset = np.zeros_like(beta) if offset is None else _as_replicas("offset", offset, X.shape[1])
+    if offset.shape != beta.shape:
+        raise ValueError(f"offset must be {beta.shape}, as beta; received {offset.shape}. Match their rows.")
+    away = np.full(len(beta), np.nan)
+    going = np.isfinite(beta).all(axis=1) & np.isfinite(log_alpha).all(axis=1)
+    if going.any():
+        part = beta[going]
+        found = _entropic_many(X, part @ X.T, 2 * log_alpha[going], _quadruple(offset[going]))
+        if failed := np.count_nonzero(found.status):
+            raise ValueError(
+                f"each state needs a certified minimiser; {failed} of {len(part)} have none. {found.message}"
+            )
+        size = np.linalg.norm(found.beta, axis=1)
+        away[going] = np.linalg.norm(part - found.beta, axis=1) / np.where(size > 0, size, 1.0)
+    return away
+
+
 def limit(run, X, y) -> Solution:
     """Where the gradient flow from the present state of a run ends, for each replica.
 
@@ -376,7 +439,10 @@ def _entropic(X, y, a, c, potential, eqs=None, v=None):
 
 @np.errstate(all="ignore")
 def _entropic_many(X, y, a, c):
-    eqs = equations(X, y)
+    """y is (n,), or (R, n) with a right side in the range of X for each replica."""
+    own = np.broadcast_to(y, (len(a), X.shape[0]))
+    eqs = equations(X, own[np.argmax(np.abs(own).max(axis=1))])
+    eqs = eqs.for_each(y) if y.ndim == 2 else eqs
     R, (n, d) = len(a), X.shape
     if eqs.defect > RESIDUAL:
         found = _empty(R, n, d, np.full(R, INFEASIBLE))
@@ -394,7 +460,7 @@ def _entropic_many(X, y, a, c):
         "status": np.zeros(R, dtype=int),
     }
     for i in np.flatnonzero(~((residual <= WORTH * RESIDUAL) & (gap <= WORTH * GAP))):
-        single = _entropic(X, y, a[i], c[i], HyperbolicEntropy(0.0), eqs, v)
+        single = _entropic(X, own[i], a[i], c[i], HyperbolicEntropy(0.0), eqs.some(i), v)
         for name, values in found.items():
             values[i] = getattr(single, name)
     return Solution(**found, message=_failures(found["status"]))

@@ -13,6 +13,8 @@ restored in the primal.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
@@ -326,22 +328,23 @@ LARGEST = 8_000_000  # k² d, twice the table of products of rows; beyond it a b
 
 
 def solve_many(eqs, a, c, limit=25):
-    """β (R, d) and v (R, k) of hyperbolic problems with common equations; NaN where Newton did not settle.
+    """β (R, d) and v (R, k) of hyperbolic problems with a common Aᵀ; NaN where Newton did not settle.
 
     Also the iterations of each, and the v of the mean problem, where all of them start. The last step of a
     replica, that with a Newton decrement Σ w (δt)² of 1e-14, is taken in the primal, where Aβ = b is linear.
     """
-    R, k = len(a), len(eqs.b)
+    R, k = len(a), eqs.b.shape[-1]
     beta, V, used = np.full(a.shape, np.nan), np.full((R, k), np.nan), np.zeros(R, dtype=int)
     a, v = a - np.log(eqs.scale), np.zeros(k)
     if 0 < k * k * len(eqs.AT) <= LARGEST:
         mean = a.mean(axis=0), c.mean(axis=0), True
-        v, _, _ = newton(eqs, *mean, v, reference_size(eqs, *mean), limit=100, stall=1e-8)
+        middle = replace(eqs, b=eqs.b.mean(axis=0)) if eqs.b.ndim == 2 else eqs
+        v, _, _ = newton(middle, *mean, v, reference_size(middle, *mean), limit=100, stall=1e-8)
         upper = np.triu_indices(k)
         table = eqs.AT[:, upper[0]] * eqs.AT[:, upper[1]]
         for first in range(0, R, BLOCK):
             part = slice(first, first + BLOCK)
-            beta[part], V[part], used[part] = _block(eqs, table, upper, a[part], c[part], v, limit)
+            beta[part], V[part], used[part] = _block(eqs.some(part), table, upper, a[part], c[part], v, limit)
     return beta * eqs.scale, V, used, v
 
 
@@ -356,7 +359,7 @@ def _block(eqs, table, upper, a, c, v, limit):
         now, w, _ = exponentials(a[going], c[going] + V @ eqs.AT.T, True, 0.0)
         H = _hessians(w @ table, upper, 1e-14 * (np.abs(now) @ size_AT))
         try:
-            P = -np.linalg.solve(H, eqs.misfit(now)[..., None])[..., 0]
+            P = -np.linalg.solve(H, eqs.some(going).misfit(now)[..., None])[..., 0]
         except np.linalg.LinAlgError:
             break
         used[going] += 1

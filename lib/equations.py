@@ -8,7 +8,7 @@ Columns keep their scales: the mirror coordinates Aᵀv of a solution do not all
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg.lapack import dpocon, dpotrf
@@ -23,7 +23,7 @@ RESIDUAL, GAP = 1e-12, 1e-10  # what a certificate must reach
 
 @dataclass(frozen=True)
 class Equations:
-    """A β' = b: ``AT`` is Aᵀ (d, k), ``back`` is M (k, n), or its diagonal.
+    """A β' = b: ``AT`` is Aᵀ (d, k), ``back`` is M (k, n), or its diagonal; ``b`` (k,), or (R, k) for replicas.
 
     ``defect`` is the relative distance of y from the range of X, in rows of unit size.
     """
@@ -41,6 +41,14 @@ class Equations:
     def dual(self, v):
         """The multiplier of Xβ = y."""
         return self.back * v if self.back.ndim == 1 else v @ self.back
+
+    def for_each(self, Y):
+        """The same left side with the right side of each replica, M y/scale for the rows y of Y (R, n)."""
+        return replace(self, b=(Y * self.back if self.back.ndim == 1 else Y @ self.back.T) / self.scale)
+
+    def some(self, replicas):
+        """The equations of some of the replicas; all have the same unless ``b`` is one for each."""
+        return self if self.b.ndim == 1 else replace(self, b=self.b[replicas])
 
     def columns(self, keep):
         """The same equations for some of the columns."""
@@ -141,7 +149,7 @@ def _slices(Z, bits, axis, most):
 
 
 def relative_residual(X, y, beta, start=None):
-    """‖Xβ − y‖/‖y‖, and over ‖|X| |β₀|‖ when y = 0; for one β or for replicas.
+    """‖Xβ − y‖/‖y‖, and over ‖|X| |β₀|‖ when y = 0; for one β, or replicas with a common y or one each.
 
     Measured in the rows as they are and in rows of unit size, the larger one: a row of small numbers is an
     equation too.
@@ -151,7 +159,7 @@ def relative_residual(X, y, beta, start=None):
     rows = 1 / power_of_two(np.abs(X).max(axis=1))
     worst = np.zeros(r.shape[:-1])
     with np.errstate(all="ignore"):
-        for weight in (np.ones(len(y)), rows):
+        for weight in (np.ones(y.shape[-1]), rows):
             size = power_of_two(np.abs(weight * reference).max(axis=-1))[..., None]
             norms = (np.linalg.norm(weight * z / size, axis=-1) for z in (r, reference))
             worst = np.maximum(worst, np.divide(*norms))

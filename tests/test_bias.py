@@ -666,3 +666,44 @@ def test_whitened_rows_span_the_rows_of_the_data():
     assert_allclose(found.AT.T @ found.AT, np.eye(12), atol=1e-3)
     assert found.defect < 1e-14
     assert len(equations(np.vstack([P.X] * 2), np.zeros(80)).b) == 40
+
+
+# --- each state under its own predictions ---------------------------------------------------------
+
+
+def test_the_distance_of_each_state_is_that_of_a_problem_of_its_own():
+    rng = np.random.default_rng(11)
+    for X in (rng.standard_normal((6, 15)), np.repeat(rng.standard_normal((4, 9)), 2, axis=0)):
+        beta, log_alpha = rng.standard_normal((7, X.shape[1])), rng.uniform(-30, 1, (7, X.shape[1]))
+        offset = rng.standard_normal(beta.shape)
+        away = bias.distance_to_minimiser(beta, log_alpha, X, offset=offset)
+        for k, distance in enumerate(away):
+            potential = HyperbolicEntropy(log_alpha[k])
+            alone = bias.minimise(potential, X, X @ beta[k], offset=offset[k]).raise_if_failed().beta
+            assert distance == pytest.approx(
+                np.linalg.norm(beta[k] - alone) / np.linalg.norm(alone), rel=1e-9
+            )
+
+
+def test_a_minimiser_is_at_no_distance_from_itself_and_a_state_that_is_none_has_no_distance():
+    rng = np.random.default_rng(12)
+    X, log_alpha = rng.standard_normal((5, 12)), np.full((3, 12), np.log(1e-3))
+    beta = bias.minimise_many(log_alpha, X, rng.standard_normal(5)).raise_if_failed().beta
+    beta[1] = np.nan
+    away = bias.distance_to_minimiser(beta, log_alpha, X)
+    assert np.isnan(away[1])
+    assert away[[0, 2]].max() < 1e-11
+    assert bias.distance_to_minimiser(beta, log_alpha + 0.1, X)[0] > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("beta", "log_alpha", "offset", "words"),
+    [
+        (np.zeros(3), np.zeros((1, 3)), None, "one row a state"),
+        (np.zeros((2, 3)), np.zeros((1, 3)), None, "one row a state"),
+        (np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((1, 3)), "Match their rows"),
+    ],
+)
+def test_distances_refuse_what_does_not_fit(beta, log_alpha, offset, words):
+    with pytest.raises(ValueError, match=words):
+        bias.distance_to_minimiser(beta, log_alpha, np.eye(3)[:2], offset=offset)
