@@ -209,7 +209,7 @@ def neuron_euler_maruyama(
     noise_scale=1.0,
     noise_point=0.0,
 ) -> DiffusionRun:
-    """Euler–Maruyama on the weights, with the same noise as ``stochastic_gradient_flow``: a test of the theorem.
+    """Euler–Maruyama on the weights, with the noise of ``stochastic_gradient_flow``: a test of the theorem.
 
     Nothing of the theorem is put in: w₊w₋ = α_s² and β = argmin φ_{α_s} come out, with an error of order √dt,
     about 1e-3 at usual steps, and weights may change sign. To compute, use ``stochastic_gradient_flow``.
