@@ -62,7 +62,7 @@ def test_both_panels_are_drawn_and_described(noisy):
 
 def test_sgd_that_never_settles_leaves_no_mark():
     path = np.linspace(0, 1, 50)[:, None] * VERTEX
-    fig, ax = figures.canvas(4.1)
+    _, ax = figures.canvas(4.1)
     empty = {"limits": np.empty((0, 3)), "log_alpha_effective": np.empty((0, 3)), "sgd": np.empty((0, 3))}
     plane.draw_plane(ax, log_alpha=-1.5, path=path, vertex=VERTEX, least_norm=LEAST_NORM, **empty)
     assert not [line for line in ax.lines if str(line.get_label()).startswith("SGD")]
