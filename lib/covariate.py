@@ -8,9 +8,9 @@ covariance Ω of the features, κᵢ the covariances of feature i (in Ω's eigen
     q = (q̂/d) Σ ωᵢ²/(λ + V̂ωᵢ)² + m̂² Σ κᵢ²ωᵢ/(λ + V̂ωᵢ)²
     m = m̂ Σ κᵢ²/(λ + V̂ωᵢ)
 
-and V̂, q̂, m̂ come from the loss through f = (prox − ω)/V, prox = argminₓ (x − ω)²/2V + g(x, y). By
-symmetry only y = +1 is integrated. Overlaps are kept as t with m = √(ρq) tanh t, so that V₀ = ρ − m²/q =
-ρ/cosh² t never cancels."""
+and V̂, q̂, m̂ come from the loss: the expectations stand in the docstring of
+:func:`lib.statics.covariate_model`. For logistic labels only y = +1 is integrated, by symmetry. Overlaps
+are kept as t with m = √(ρq) tanh t, so that V₀ = ρ − m²/q = ρ/cosh² t never cancels."""
 
 from __future__ import annotations
 
