@@ -181,9 +181,10 @@ def rademacher_bound(alpha) -> float:
 
     e is the least fraction of random labels that is misclassified (Gardner and Derrida): 0 for α ≤ 2, else
     H(x) with α ∫₀ˣ t²φ(t)dt = 1, so that R = erf(x/√2). In expectation, no w has an error that exceeds its
-    training error by more than R; R bounds the error itself where the training error is 0. RS is a lower
-    bound on e, hence an upper one on R; it decays as α^{−1/3}, the true R as α^{−1/2}: see
-    :func:`rademacher_lower_bound`.
+    training error by more than R; R bounds the error itself where the training error is 0.
+
+    Above α = 2 replica symmetry is broken: RS underestimates e and so overestimates R. It decays as α^{−1/3},
+    the true R as α^{−1/2}: see :func:`rademacher_lower_bound`.
 
     Parameters
     ----------

@@ -212,15 +212,19 @@ def best_penalty(
     if not low < high:
         raise ValueError(f"bounds must increase; received {bounds}. Pass the smaller λ first.")
     settings = {"rho": rho, "alpha": alpha, "task": task, "noise_variance": noise_variance}
+    covariate_model(eigenvalues, alignment, penalty=high, **settings)  # the inputs, checked at the door
+    model, known = _model(eigenvalues, alignment, rho, alpha, noise_variance), []
 
-    def curve(log_penalty):
-        return covariate_model(eigenvalues, alignment, penalty=np.exp(log_penalty), **settings)
+    def error(log_penalty):
+        near = min(known, key=lambda pair: abs(np.log(pair[0]) - log_penalty), default=None)
+        more = {"near": near} if task == "logistic" else {}
+        point = getattr(covariate, task)(model, np.exp(log_penalty), **more)
+        known.append((np.exp(log_penalty), point))
+        return np.log(point.error)
 
     ends = np.log([low, high])
-    found = minimize_scalar(
-        lambda s: np.log(curve(s).error), bounds=ends, method="bounded", options={"xatol": 0.01}
-    ).x
-    best = curve(found)
+    found = minimize_scalar(error, bounds=ends, method="bounded", options={"xatol": 0.01}).x
+    best = covariate_model(eigenvalues, alignment, penalty=np.exp(found), **settings)
     message = best.message
     if np.abs(found - ends).min() < 0.05:
         message = f"The error still falls at λ = {np.exp(found):.2g}, an end of the bounds: widen them."
