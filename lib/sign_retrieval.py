@@ -10,8 +10,11 @@ m = |w·w*|/N: the sign of w* cannot be known. Flags s as in ``persistence``.
 
 The runs are chaotic: a difference in the last digit decides, thousands of steps later, which of them succeed.
 So x, w and the forces are rounded to multiples of 2⁻¹⁰, 2⁻³⁰ and 2⁻²⁶. Every partial sum of a product with
-the data is then an exact double, in whatever order a machine adds: the same seed gives the same successes
-everywhere.
+the data is then an exact double, in whatever order a machine adds. Flags are drawn as integers below 2²⁴ and
+compared with an integer. So the same seed gives the same successes everywhere.
+
+A run is *still*, and not followed any further, when its loss is below 10⁻¹⁶, or when its batch is full and
+its gradient along the sphere is below 10⁻⁷. The record repeats what it was from there on.
 """
 
 from __future__ import annotations
@@ -25,13 +28,16 @@ from lib.ensembles import recorded_steps, run_blocks
 from lib.persistence import Batches
 from lib.records import Record, as_count, as_positive
 
-__all__ = ["SUCCESS", "SignRetrieval", "side_by_side", "simulate_sign_retrieval"]
+__all__ = ["SUCCESS", "SignRetrieval", "side_by_side", "simulate_sign_retrieval", "stability_edge"]
 
 SUCCESS = 0.9999  # an overlap above this is a recovery
 CACHE = 2**20  # bytes of data advanced together
 DATA, WEIGHTS, FORCES = 2.0**10, 2.0**30, 2.0**26  # steps of the grids, inverse
 LARGEST = 2**13  # N and |Σ f x| stay below: grids are chosen for it
-STILL = 1e-16  # loss below which nothing moves any more: the record repeats it from there on
+STILL = 1e-16  # loss below which nothing moves any more
+FLAT = 1e-7  # the same for the gradient along the sphere, of full batches: their rounding is near 1e-8
+CHANCES = 2**24  # flags are drawn as integers below it
+PART = 150  # samples in one product at most: a few rows times a large matrix are slow as one product
 DRAWN = 32  # steps whose uniform numbers are drawn at once
 LOOKED_AT = ("overlap", "loss", "noise", "gradient")
 
@@ -51,9 +57,11 @@ class SignRetrieval(Record):
     noise : ndarray, shape (R, T)
         |g_B − b g|/√N, the batch's gradient against b times the full one: what the batches add.
     recovered : ndarray of bool, shape (R,)
-        Whether m exceeded 0.9999 at a recorded instant.
+        Whether m exceeds 0.9999 at the end of the run. A run that was there and left has not recovered.
     recovery_time : ndarray, shape (R,)
-        The first such instant; infinite where there is none.
+        The recorded instant from which on m exceeds 0.9999 until the end; infinite where it does not.
+    reached : ndarray of bool, shape (R,)
+        Whether m exceeded 0.9999 at any recorded instant: ``reached & ~recovered`` are the runs that left.
     gradient : ndarray, shape (R,)
         Length of the full gradient along the sphere, over √N, at the end: near 0 where GD is stuck.
     status : ndarray of int, shape (R,)
@@ -68,6 +76,7 @@ class SignRetrieval(Record):
     noise: np.ndarray
     recovered: np.ndarray
     recovery_time: np.ndarray
+    reached: np.ndarray
     gradient: np.ndarray
 
 
@@ -97,7 +106,7 @@ def simulate_sign_retrieval(
     alpha : float
         α; M = round(αN) samples.
     step_size : float
-        dt; below 0.055 for the full batch at α = 3, else the step does not settle even at w*.
+        dt. Above the ``stability_edge`` of its batch a step leads away from w*, even from nearby.
     horizon : float
         End of the run; the number of steps is horizon/dt, rounded.
     batch_fraction : float
@@ -205,10 +214,7 @@ def side_by_side(
     (4.0, 8.0)
     """
     protocols = _as_protocols(protocols)
-    dimension = as_count("dimension", dimension, least=2, most=LARGEST)
-    samples = round(as_positive("alpha", alpha) * dimension)
-    if samples < 1:
-        raise ValueError(f"alpha·dimension must be at least 1; received {alpha} · {dimension}. Enlarge one.")
+    dimension, samples = _as_size(dimension, alpha)
     if warm_start is not None and as_positive("warm_start", warm_start, zero=True) > 1:
         raise ValueError(f"warm_start must be at most 1; received {warm_start}. Pass an overlap.")
     step = protocols[0].batch_fraction * protocols[0].step_size
@@ -217,6 +223,59 @@ def side_by_side(
     block = _Block(protocols, dimension, samples, warm_start, kept)
     found = run_blocks(block, rng, replicas, executor=executor)
     return [_result(found, column, kept * p.step_size) for column, p in enumerate(protocols)]
+
+
+def stability_edge(*, dimension, alpha, batch_fraction=1.0, replicas=1, rng=None) -> np.ndarray:
+    """The largest step that does not lead away from w*: 2/λ_max of the batch's curvature along the sphere.
+
+    At w* every sample's force vanishes, and its curvature is 2y² xxᵀ/N. While one batch B is used, a small
+    distance to w* is multiplied by 1 − dt H_B at each step, H_B the sum over B, across w*. It grows when dt
+    exceeds 2/λ_max(H_B). A batch that lasts for many steps can so throw a run out.
+
+    Parameters
+    ----------
+    dimension : int
+        N.
+    alpha : float
+        α; M = round(αN) samples.
+    batch_fraction : float
+        b; each sample is in the batch with this probability.
+    replicas : int
+        R, data sets with one batch each.
+    rng : int, SeedSequence or numpy Generator, optional
+        Seed; data and batch are those with which a simulation with this seed starts.
+
+    Returns
+    -------
+    ndarray, shape (R,)
+        2/λ_max of each batch.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When an argument has a wrong value.
+
+    Examples
+    --------
+    >>> from lib.sign_retrieval import stability_edge
+    >>> full = stability_edge(dimension=100, alpha=3, replicas=5, rng=0)
+    >>> half = stability_edge(dimension=100, alpha=3, batch_fraction=0.5, replicas=5, rng=0)
+    >>> (half > full).all()
+    np.True_
+    """
+    dimension, samples = _as_size(dimension, alpha)
+    batch = Batches(batch_fraction=batch_fraction, step_size=1.0)
+    block = _Block((batch,), dimension, samples, None, np.array([0]))
+    return run_blocks(block.edges, rng, replicas)["edge"]
+
+
+def _as_size(dimension, alpha):
+    """N and M."""
+    dimension = as_count("dimension", dimension, least=2, most=LARGEST)
+    samples = round(as_positive("alpha", alpha) * dimension)
+    if samples < 1:
+        raise ValueError(f"alpha·dimension must be at least 1; received {alpha} · {dimension}. Enlarge one.")
+    return dimension, samples
 
 
 def _as_protocols(protocols):
@@ -238,17 +297,20 @@ def _as_protocols(protocols):
 def _result(found, column, times):
     """One protocol's record."""
     mine = {name: array[:, column] for name, array in found.items()}
-    reached = mine["overlap"] > SUCCESS
-    recovered = reached.any(1)
-    time = np.where(recovered, times[reached.argmax(1)], np.inf)
-    stuck = np.count_nonzero(~recovered)
+    there = mine["overlap"] > SUCCESS
+    recovered, reached = there[:, -1], there.any(1)
+    stays = np.logical_and.accumulate(there[:, ::-1], axis=1)[:, ::-1]
+    time = np.where(recovered, times[stays.argmax(1)], np.inf)
+    lost, left = np.count_nonzero(~recovered), np.count_nonzero(reached & ~recovered)
     message = (
-        f"{stuck} of {len(recovered)} runs did not recover w* by t = {times[-1]:g}: stuck or still on their "
-        "way. Lengthen the horizon, or add persistence."
+        f"{lost} of {len(recovered)} runs have not recovered w* at t = {times[-1]:g}: stuck or still on "
+        "their way. Lengthen the horizon, or add persistence."
     )
+    if left:
+        message += f" {left} of them were there and left: choose a step below the stability edge."
     status = np.zeros(len(recovered), dtype=int)
-    settled = {"recovered": recovered, "recovery_time": time, "status": status}
-    return SignRetrieval(times=times, message=message if stuck else "", **settled, **mine)
+    settled = {"recovered": recovered, "recovery_time": time, "reached": reached, "status": status}
+    return SignRetrieval(times=times, message=message if lost else "", **settled, **mine)
 
 
 def _on_grid(values, inverse_step):
@@ -293,74 +355,116 @@ class _Block:
         return x, teacher, np.repeat(_on_sphere(w), len(self.protocols), axis=1)
 
     def advance(self, streams):
-        """All steps of these replicas; every protocol sees the same data and the same uniform numbers."""
-        root, shape = self.dimension**0.5, (len(streams), len(self.protocols))
+        """All steps of these replicas; every protocol sees the same data and the same random integers."""
         x, teacher, w = self.start(streams)
-        target = np.square(teacher @ x.swapaxes(1, 2) / root)
-        steps = np.array([p.step_size for p in self.protocols])[:, None] / root
-        switches, moving = _Switches(self.protocols), np.arange(len(streams))
-        uniform = _uniform(streams, self.samples)
-        active = switches.first(uniform[0])
-        found = {name: np.empty((*shape, len(self.kept))) for name in LOOKED_AT}
+        x = x.reshape(len(x), _parts(self.samples), -1, self.dimension)  # (R, B, M/B, N)
+        root = np.sqrt(float(self.dimension))
+        target = np.square(_along(teacher, x) / root)
+        found = {name: np.empty((*w.shape[:2], len(self.kept))) for name in LOOKED_AT}
+        moving, rows, columns = np.ones(w.shape[:2], dtype=bool), np.arange(len(w)), np.arange(w.shape[1])
+        law, drawn = _Law(self.protocols), _integers(streams, x.shape[1:3])
+        active = law.first(drawn[0])
         instant = 0
         for k in range(self.kept[-1] + 1):
-            h = w @ x.swapaxes(1, 2)
+            h = _along(w, x)  # (R, B, P, M/B), like all that belongs to samples
             h /= root
             excess = h * h
             excess -= target
             if k == self.kept[instant]:
-                seen = self.look(x, teacher, w, h, excess, active)
+                seen = self.look(x, teacher, w, h, excess, active, law)
                 for name, array in found.items():
-                    array[moving, :, instant:] = seen[name][..., None]
+                    here, there = np.nonzero(moving)
+                    array[rows[here], columns[there], instant:] = seen[name][moving][:, None]
                 instant += 1
-                on = (seen["loss"] > STILL).any(1)
+                moving &= ~law.still(seen)
+                on, run = moving.any(1), moving.any(0)
                 if not on.any():
                     break
-                if not on.all():  # what has arrived stays as it is
-                    x, teacher, target, w, h, excess, active = (
-                        array[on] for array in (x, teacher, target, w, h, excess, active)
-                    )
-                    uniform = uniform[:, on]
-                    moving, streams = moving[on], [s for s, moves in zip(streams, on, strict=True) if moves]
+                if not (on.all() and run.all()):  # who is still is not followed any further
+                    h, excess, active = (array[on][:, :, run] for array in (h, excess, active))
+                    w, moving = w[on][:, run], moving[on][:, run]
+                    x, teacher, target, rows, drawn = x[on], teacher[on], target[on], rows[on], drawn[:, on]
+                    streams = [s for s, moves in zip(streams, on, strict=True) if moves]
+                    columns, law = columns[run], law.of(run)
             h *= excess
             h *= active
-            w -= steps * (_on_grid(h, FORCES) @ x)
+            w -= law.step_size / root * _sum(_on_grid(h, FORCES), x)
             w = _on_sphere(w)
             if (k + 1) % DRAWN == 0:
-                uniform = _uniform(streams, self.samples)
-            active = switches.next(active, uniform[(k + 1) % DRAWN])
+                drawn = _integers(streams, x.shape[1:3])
+            active = law.next(active, drawn[(k + 1) % DRAWN])
         return found | {"gradient": found["gradient"][..., -1]}
 
-    def look(self, x, teacher, w, h, excess, active):
+    def edges(self, streams):
+        """2/λ_max of one batch of each data set at w*, without the direction of w*."""
+        N, found = self.dimension, []
+        for stream in streams:
+            x, teacher, _ = (array[0] for array in self.start([stream]))
+            active = _Law(self.protocols).first(_integers([stream], (1, self.samples))[0, 0, 0, 0])
+            x = x[active[0]]
+            y = x @ teacher[0] / N**0.5
+            weighted = y[:, None] * (x - np.outer(x @ teacher[0], teacher[0]) / N)
+            found.append(2 / np.linalg.eigvalsh(2 / N * weighted.T @ weighted)[-1])
+        return {"edge": np.array(found)}
+
+    def look(self, x, teacher, w, h, excess, active, law):
         """What is recorded at one instant, each (R, P)."""
         N = self.dimension
-        b = np.array([p.batch_fraction for p in self.protocols])[:, None]
         force = h * excess
-        full = _on_grid(force.copy(), FORCES) @ x / N**0.5
-        batch = _on_grid(force * active, FORCES) @ x / N**0.5
+        full = _sum(_on_grid(force.copy(), FORCES), x) / N**0.5
+        batch = _sum(_on_grid(force * active, FORCES), x) / N**0.5
         along = full - w * (full * w).sum(-1, keepdims=True) / N
         return {
             "overlap": np.abs((w * teacher).sum(-1)) / N,
-            "loss": np.square(excess).mean(-1),
-            "noise": np.sqrt(np.square(batch - b * full).mean(-1)),
+            "loss": np.square(excess).mean((1, 3)),
+            "noise": np.sqrt(np.square(batch - law.fraction * full).mean(-1)),
             "gradient": np.sqrt(np.square(along).mean(-1)),
         }
 
 
-class _Switches:
-    """The flags of all protocols together, from one uniform number a sample."""
+class _Law:
+    """How the protocols step and switch, all together: one row each, flags from one integer a sample."""
 
     def __init__(self, protocols):
-        rows = [(p.batch_fraction, p.switch_on, 1 - p.switch_off) for p in protocols]
-        self.fraction, self.on, self.stay = np.array(rows, dtype=np.float32).T[:, :, None]
+        self.protocols = protocols
+        rows = [(p.batch_fraction, p.step_size, p.switch_on, 1 - p.switch_off) for p in protocols]
+        self.fraction, self.step_size, on, stay = np.array(rows).T[:, :, None]
+        chances = np.array([self.fraction, on, stay]).astype(np.float32) * np.float32(CHANCES)
+        self.begin, self.on, self.stay = np.ceil(chances).astype(np.uint32)
 
-    def first(self, uniform):
-        return uniform < self.fraction
+    def of(self, run):
+        """The same for some of the protocols."""
+        return _Law([p for p, runs in zip(self.protocols, run, strict=True) if runs])
 
-    def next(self, active, uniform):
-        return uniform < np.where(active, self.stay, self.on)
+    def first(self, drawn):
+        return drawn < self.begin
+
+    def next(self, active, drawn):
+        return drawn < np.where(active, self.stay, self.on)
+
+    def still(self, seen):
+        """Who will not move any more: the loss has vanished, or a full batch has no gradient left."""
+        flat = (self.fraction[:, 0] == 1) & (seen["gradient"] < FLAT)
+        return (seen["loss"] < STILL) | flat
 
 
-def _uniform(streams, count):
-    """Numbers for the next steps, (steps, R, 1, M)."""
-    return np.stack([s.random((DRAWN, 1, count), dtype=np.float32) for s in streams], axis=1)
+def _parts(samples):
+    """How many equal parts of at most PART samples; one where the number of samples has no such divisor."""
+    return next((n for n in range(1, samples) if samples % n == 0 and samples // n <= PART), 1)
+
+
+def _along(w, x):
+    """w·x of every sample, (R, B, P, M/B) from (R, P, N) and (R, B, M/B, N)."""
+    return w[:, None] @ x.swapaxes(2, 3)
+
+
+def _sum(force, x):
+    """Σ_μ f_μ x_μ, (R, P, N): exact on the grids, hence the same in parts."""
+    return (force @ x).sum(1)
+
+
+def _integers(streams, parts):
+    """Integers for the flags of the next steps, (steps, R, B, 1, M/B)."""
+    count, size = parts
+    drawn = [s.integers(CHANCES, size=(DRAWN, count * size), dtype=np.uint32) for s in streams]
+    return np.stack(drawn, axis=1).reshape(DRAWN, len(streams), count, 1, size)

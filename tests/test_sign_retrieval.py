@@ -2,9 +2,21 @@
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from lib.persistence import Batches
-from lib.sign_retrieval import DATA, FORCES, WEIGHTS, _Block, side_by_side, simulate_sign_retrieval
+from lib.sign_retrieval import (
+    DATA,
+    FLAT,
+    FORCES,
+    WEIGHTS,
+    _Block,
+    _parts,
+    _result,
+    side_by_side,
+    simulate_sign_retrieval,
+    stability_edge,
+)
 
 PHYSICS = {"dimension": 40, "alpha": 3, "step_size": 0.04, "horizon": 2.0}
 GD = Batches(batch_fraction=1, step_size=0.04)
@@ -85,10 +97,71 @@ def test_recovery_from_a_warm_start_and_its_time():
     assert run.recovered.all()
     k = np.flatnonzero(run.overlap[0] > 0.9999)[0]
     assert run.recovery_time[0] == run.times[k]
-    assert run.loss[0, -1] < 1e-15
+    assert run.reached.all()
+    assert run.loss[0, -1] < 1e-14
     assert run.overlap[0, 0] == pytest.approx(0.95, abs=1e-6)
-    assert run.gradient[0] < 1e-7
+    assert run.gradient[0] < 1e-6
     assert run.message == ""
+
+
+def test_a_run_that_was_there_and_left_has_not_recovered():
+    """Three runs by hand: there to the end, there and gone, gone and back."""
+    overlap = np.array([[0.5, 1.0, 1.0, 1.0], [0.5, 1.0, 1.0, 0.9], [1.0, 0.9, 0.9, 1.0]])[:, None]
+    found = {name: overlap for name in ("overlap", "loss", "noise")} | {"gradient": overlap[..., -1]}
+    run = _result(found, 0, np.arange(4.0))
+    assert run.recovered.tolist() == [True, False, True]
+    assert run.reached.all()
+    assert run.recovery_time.tolist() == [1.0, np.inf, 3.0]
+    assert "1 of them were there and left" in run.message
+
+
+def test_beyond_the_edge_of_half_a_batch_runs_leave_the_planted_vector():
+    """From m = 0.999: a step above 2/λ_max of the batch drives some runs out, half of that step none."""
+    edge = stability_edge(dimension=100, alpha=3, batch_fraction=0.5, replicas=12, rng=3)
+    physics = {"dimension": 100, "alpha": 3, "horizon": 80.0, "batch_fraction": 0.5, "persistence": 8.0}
+    small, large = (
+        simulate_sign_retrieval(**physics, step_size=dt, warm_start=0.999, replicas=12, rng=3, record=81)
+        for dt in (0.04, 1.4 * np.median(edge))
+    )
+    assert small.recovered.all()
+    assert not large.recovered.all()
+
+
+def test_the_stability_edge_is_that_of_the_batch_the_simulation_starts_with():
+    """λ_max of the linear step at w*, by finite differences of the force, without writing the curvature."""
+    N, b = 30, 0.5
+    found = stability_edge(dimension=N, alpha=3, batch_fraction=b, replicas=2, rng=7)
+    for stream, edge in zip(np.random.default_rng(7).spawn(2), found, strict=True):
+        x = np.rint(stream.standard_normal((90, N)) * DATA) / DATA
+        w = stream.standard_normal(N)
+        w *= (N / (w @ w)) ** 0.5
+        stream.standard_normal(N)
+        x = x[stream.random(90, dtype=np.float32) < b]
+        y = np.abs(x @ w) / N**0.5
+
+        def push(v, x=x, y=y, w=w):
+            v = v - w * (v @ w) / N
+            h = x @ (w + 1e-6 * v) / N**0.5
+            force = ((h**2 - y**2) * h) @ x / N**0.5 / 1e-6
+            return force - w * (force @ w) / N
+
+        largest = eigsh(LinearOperator((N, N), matvec=push, dtype=float), k=1, return_eigenvectors=False)[0]
+        assert edge == pytest.approx(2 / largest, rel=1e-4)
+
+
+def test_who_is_still_stays_as_it_was():
+    """Followed further, a full batch with gradient below 1e-7 moves its overlap by less than 1e-5."""
+    physics = {"dimension": 60, "alpha": 3, "step_size": 0.02, "replicas": 6, "rng": 1, "record": 21}
+    run = simulate_sign_retrieval(**physics, horizon=400)
+    still = run.gradient < FLAT
+    assert still.sum() >= 4
+    longer = simulate_sign_retrieval(**physics | {"record": [0, 1000]}, horizon=1000)
+    np.testing.assert_allclose(longer.overlap[still, -1], run.overlap[still, -1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("samples", "parts"), [(900, 6), (150, 1), (192, 2), (907, 1), (1, 1)])
+def test_samples_go_in_equal_parts(samples, parts):
+    assert _parts(samples) == parts
 
 
 def test_gradient_descent_ends_in_a_minimum_that_is_not_the_teacher():
@@ -97,7 +170,7 @@ def test_gradient_descent_ends_in_a_minimum_that_is_not_the_teacher():
     assert stuck.sum() >= 4
     assert run.gradient[stuck].max() < 1e-3
     assert run.loss[stuck, -1].min() > 0.05
-    assert f"{stuck.sum()} of 6 runs did not recover" in run.message
+    assert f"{stuck.sum()} of 6 runs have not recovered" in run.message
     assert "Lengthen the horizon, or add persistence" in run.message
     assert np.isinf(run.recovery_time[stuck]).all()
 
@@ -141,3 +214,8 @@ def test_protocols_of_different_drift_are_refused():
         side_by_side([GD, Batches(batch_fraction=0.5, step_size=0.04)], dimension=10, alpha=3, drift=1)
     with pytest.raises(TypeError, match="protocols must be a list of Batches"):
         side_by_side([], dimension=10, alpha=3, drift=1)
+
+
+def test_the_edge_refuses_a_bad_batch():
+    with pytest.raises(ValueError, match="batch_fraction must be at most 1"):
+        stability_edge(dimension=10, alpha=3, batch_fraction=2.0)
