@@ -21,6 +21,42 @@ WORDS = {
     "refuted": ("≠", "Corrected"),
     "unchecked": ("?", "Unchecked"),
 }
+HOLDS = {  # what "holds" is called, by the kind of evidence: a rounding identity must not look like a finding
+    "independent": ("✓", "Holds"),
+    "by construction": ("≡", "By construction"),
+    "observed": ("◉", "Observed"),
+}
+
+
+def word(status, kinds=()) -> tuple[str, str]:
+    """Give the glyph and the word of a verdict; what holds is named after its strongest kind of evidence.
+
+    Parameters
+    ----------
+    status : str
+        A verdict, or the status of a claim.
+    kinds : str or iterable of str
+        The kind of evidence of the record, or of each record of the claim.
+
+    Returns
+    -------
+    tuple of str
+        Glyph and word.
+
+    Examples
+    --------
+    >>> from lib.badges import word
+    >>> word("holds", "observed"), word("holds", ["by construction", "independent"]), word("refuted")
+    (('◉', 'Observed'), ('✓', 'Holds'), ('≠', 'Corrected'))
+    """
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+    if status != "holds":
+        return WORDS[status]
+    return HOLDS[
+        next(
+            (kind for kind in ("independent", "observed", "by construction") if kind in kinds), "independent"
+        )
+    ]
 
 
 def shown(value) -> str:
@@ -80,8 +116,7 @@ def cells(record) -> dict[str, str]:
     return {
         "measured": f"{shown(record['measured'])}{error}{_off(record, record['miss'])} ({kind})",
         "limit": _limit(record),
-        "control": f"{'✗' if control['rejected'] else 'accepted:'} {shown(control['measured'])}"
-        f"{_off(record, control['miss'])}{name}",
+        "control": f"{'✗' if control['rejected'] else 'accepted:'} {_found(record)}{name}{_power(record)}",
     }
 
 
@@ -110,13 +145,13 @@ def sentence(record, verdict) -> str:
     >>> sentence(record, "refuted")[:65]
     '≠ Corrected: fig4-sgd. Measured 0.51 ± 0.02 (0.5 s.e. off), limit'
     """
-    glyph, word = WORDS[verdict]
+    glyph, said = word(verdict, record.get("evidence", ()))
     written = cells(record)
     measured = written["measured"].rsplit(" (", 1)[0]
     line = (
-        f"{glyph} {word}: {record['id']}. Measured {measured}, limit {written['limit']} ({_basis(record)})."
+        f"{glyph} {said}: {record['id']}. Measured {measured}, limit {written['limit']} ({_basis(record)})."
     )
-    return f"{line} {_explain(record)} {record['note']}".strip()
+    return " ".join(part for part in (line, effect(record), _explain(record), record["note"]) if part)
 
 
 def badge(record, verdict, *, nth=1) -> str:
@@ -143,16 +178,17 @@ def badge(record, verdict, *, nth=1) -> str:
     >>> record = {"id": "fig4-sgd", "measured": 0.5, "error": None, "error_kind": "step", "expected": 0.5,
     ...           "tolerance": 0.04, "relation": "equals", "miss": 0.0, "control": control, "cases": 1,
     ...           "note": ""}
-    >>> badge(record, "holds", nth=2)[:53]
-    '<div class="claim holds" id="check-fig4-sgd-2">\\n<p><s'
+    >>> badge(record, "holds", nth=2)[:59]
+    '<div class="claim holds independent" id="check-fig4-sgd-2">'
     """
-    glyph, word = WORDS[verdict]
-    claim, control = record["id"], record["control"]
+    kind = record.get("evidence", "independent")
+    glyph, said = word(verdict, kind)
+    claim = record["id"]
     error = "" if record["error"] is None else f" ± {shown(record['error'])}"
     parts = [
         ("●", f"measured {shown(record['measured'])}{error}{_off(record, record['miss'])}"),
         ("|", f"limit {_limit(record)}"),
-        ("✕", f"{_wrong(record)} {shown(control['measured'])}{_off(record, control['miss'])}"),
+        ("✕", f"{_wrong(record)} {_found(record)}"),
     ]
     numbers = " ".join(
         f'<span><i aria-hidden="true">{mark}</i> {escape(text)}</span>' for mark, text in parts
@@ -161,13 +197,39 @@ def badge(record, verdict, *, nth=1) -> str:
     if verdict == "refuted":
         links += f', <a href="../book/errata.html#{claim}">erratum</a>'
     basis = _basis(record)
-    said = f"{basis[:1].upper()}{basis[1:]}. {_explain(record, numbers=False)} {record['note']}".strip()
-    said = said.replace("s.e.. ", "s.e. ")
+    parts = (f"{basis[:1].upper()}{basis[1:]}.", _explain(record, numbers=False), record["note"])
+    text = " ".join(part for part in parts if part).replace("s.e.. ", "s.e. ")
+    size = f'<p class="claim-effect">{escape(effect(record))}</p>\n' if effect(record) else ""
     return (
-        f'<div class="claim {verdict}" id="{anchor(claim, nth)}">\n'
-        f'<p><strong><i aria-hidden="true">{glyph}</i> {word}</strong> {_gauge(record)}</p>\n'
-        f'<p class="claim-numbers">{numbers}</p>\n<p>{escape(said)} {links}</p>\n</div>'
+        f'<div class="claim {verdict} {kind.replace(" ", "-")}" id="{anchor(claim, nth)}">\n'
+        f'<p><strong><i aria-hidden="true">{glyph}</i> {said}</strong> {_gauge(record)}</p>\n'
+        f'{size}<p class="claim-numbers">{numbers}</p>\n<p>{escape(text)} {links}</p>\n</div>'
     )
+
+
+def effect(record) -> str:
+    """Say how large the effect is, and on how many data sets it was seen.
+
+    Parameters
+    ----------
+    record : dict
+        A record of ``evidence``.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing where the record has no effect.
+
+    Examples
+    --------
+    >>> from lib.badges import effect
+    >>> effect({"effect": {"size": "2 % of the distance", "datasets": 4}})
+    'Effect: 2 % of the distance (4 data sets).'
+    """
+    if not record.get("effect"):
+        return ""
+    size, count = record["effect"]["size"].strip().rstrip("."), record["effect"]["datasets"]
+    return f"Effect: {size} ({count} data set{'s' if count > 1 else ''})."
 
 
 def anchor(claim_id, nth=1) -> str:
@@ -202,13 +264,35 @@ def _positive(value):
     return isinstance(value, float) and isfinite(value) and value > 0
 
 
-def _off(record, miss) -> str:
+def _found(record) -> str:
+    """What the control gave, how far that is off, and its own limit where the measurement has another one."""
+    control = record["control"]
+    own = control.get("limit")
+    same = not own or all(own[key] == record[key] for key in own)
+    limit = "" if same else f" (its limit: {_limit(record | own)})"
+    return f"{shown(control['measured'])}{_off(record, control['miss'], own)}{limit}"
+
+
+def _power(record) -> str:
+    """By how much the nearest wrong variant is rejected."""
+    power = record.get("power")
+    if not power or not record["control"]["rejected"]:
+        return ""
+    if power["tolerances"] is not None:
+        return f", rejected by {shown(power['tolerances'])} tolerances"
+    if power["ratio"] is not None:
+        return f", rejected at {shown(power['ratio'])} times its limit"
+    return ", rejected"
+
+
+def _off(record, miss, own=None) -> str:
     """The miss, where the number itself does not say it."""
+    expected = (own or record)["expected"]
     if record["relation"] != "equals" or miss == NOT_FINITE:
         return ""
-    if _statistical(record) and not isinstance(miss, str):
-        return f" ({miss / record['error']:.2g} s.e. off)"
-    return "" if record["expected"] == 0 else f" (off by {shown(miss)})"
+    if _statistical(record):
+        return "" if isinstance(miss, str) else f" ({miss / record['error']:.2g} s.e. off)"
+    return "" if expected == 0 else f" (off by {shown(miss)})"
 
 
 def _basis(record) -> str:
@@ -239,7 +323,7 @@ def _wrong(record):
 def _explain(record, *, numbers=True) -> str:
     """What the control says, and for an inequality how near the nearest case came."""
     control, name = record["control"], record["control"]["name"]
-    value = f"{shown(control['measured'])}{_off(record, control['miss'])}, " if numbers else ""
+    value = f"{_found(record)}, " if numbers else ""
     ratio = ""
     if (
         record["relation"] != "equals"
@@ -254,7 +338,7 @@ def _explain(record, *, numbers=True) -> str:
         return f"{ratio}{what}: not finite, so nothing was rejected."
     if not control["rejected"]:
         return f"{ratio}{what}: {value}accepted too: the check cannot tell it from the claim."
-    return f"{ratio}{what}: {value}rejected."
+    return f"{ratio}{what}: {value}{_power(record).removeprefix(', ') or 'rejected'}."
 
 
 # --- the gauge ------------------------------------------------------------------------------------
@@ -289,14 +373,29 @@ def _size(value):
     return value
 
 
+def _bound(limit, relation):
+    slack = limit["tolerance"] if relation == "at most" else -limit["tolerance"]
+    return None if isinstance(limit["expected"], str) else limit["expected"] + slack
+
+
+def _drawn(value, bound, own):
+    """Where a control that was judged by its own bound stands beside another: as far beyond it."""
+    if None in (value, bound, own) or bound == own:
+        return value
+    return value * bound / own if bound * own > 0 else value + bound - own
+
+
 def _decades(record):
     """Positions on a log axis from the smallest to the largest ± 1 decade; linear if a sign forbids it."""
-    if record["relation"] == "equals":
-        values = [_size(record["miss"]), record["tolerance"], _size(record["control"]["miss"])]
+    relation, control = record["relation"], record["control"]
+    own = control.get("limit") or record
+    if relation == "equals":
+        other = _drawn(_size(control["miss"]), record["tolerance"], own["tolerance"])
+        values = [_size(record["miss"]), record["tolerance"], other]
     else:
-        slack = record["tolerance"] if record["relation"] == "at most" else -record["tolerance"]
-        bound = None if isinstance(record["expected"], str) else record["expected"] + slack
-        values = [_size(record["measured"]), bound, _size(record["control"]["measured"])]
+        bound = _bound(record, relation)
+        other = _drawn(_size(control["measured"]), bound, _bound(own, relation))
+        values = [_size(record["measured"]), bound, other]
     values = [None if isinstance(v, str) else v for v in values]
     present = [v for v in values if v is not None]
     if not present:
@@ -316,10 +415,14 @@ def _standard_errors(record):
     """Positions on a linear axis counting standard errors; a control too far away stops at the edge."""
     error, limit = record["error"], record["tolerance"] / record["error"]
 
-    def away(value):
-        return None if value is None else (value - record["expected"]) / error
+    def away(value, expected=record["expected"]):
+        return None if value is None else (value - expected) / error
 
-    measured, control = away(_size(record["measured"])), away(_size(record["control"]["measured"]))
+    own = record["control"].get("limit") or record
+    measured = away(_size(record["measured"]))
+    control = away(_size(record["control"]["measured"]), own["expected"])
+    if control is not None and own["tolerance"] > 0:
+        control *= record["tolerance"] / own["tolerance"]
     half = 1.15 * max(limit, abs(measured or 0) + 1, min(abs(control or 0), 6 * limit), 1e-3)
 
     def place(value):

@@ -312,7 +312,7 @@ def distance_to_minimiser(beta, log_alpha, X, *, offset=None) -> np.ndarray:
     >>> bool(bias.distance_to_minimiser(found.beta, log_alpha, [[1.0, 2.0]])[0] < 1e-12)
     True
     >>> bias.distance_to_minimiser(found.beta, log_alpha + 1.0, [[1.0, 2.0]]).round(3).tolist()
-    [0.225]
+    [0.205]
     """
     beta, log_alpha = np.asarray(beta, dtype=np.float64), np.asarray(log_alpha, dtype=np.float64)
     X = as_data(X, np.zeros(len(X)))[0]

@@ -23,7 +23,7 @@ RESIDUAL, GAP = 1e-12, 1e-10  # what a certificate must reach
 
 @dataclass(frozen=True)
 class Equations:
-    """A β' = b: ``AT`` is Aᵀ (d, k), ``back`` is M (k, n), or its diagonal; ``b`` (k,), or (R, k) for replicas.
+    """A β' = b: ``AT`` is Aᵀ (d, k); ``back`` is M (k, n), or its diagonal; ``b`` is (k,), or (R, k).
 
     ``defect`` is the relative distance of y from the range of X, in rows of unit size.
     """

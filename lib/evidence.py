@@ -5,12 +5,22 @@ the claim says, e, within a tolerance τ that comes from the measurement's own e
 
     equals: |m − e| ≤ τ          at most: m − e ≤ τ          at least: e − m ≤ τ
 
-The left side is the *miss*. The control is the same quantity with one thing deliberately wrong; a check
-whose control passes too says nothing. ``refute`` is for a statement that is false as printed: the measurement
-has to agree with the corrected value and to miss the printed one.
+The left side is the *miss*. The control is the same quantity with one thing deliberately wrong, the nearest
+wrong theory somebody could believe; a check whose control passes too says nothing. Each control is judged
+and shown against its own limit, and the record says by how much it is rejected: the *power* of the check.
+``refute`` is for a statement that is false as printed: the measurement has to agree with the corrected value
+and to miss the printed one.
 
-Numbers are rounded to three significant digits after the verdict. What is smaller than ``floor`` is rounding
-noise, which no two machines share: it becomes the text "below 1e-13", in the record too.
+A record says what kind of evidence it is:
+
+    "by construction"   the simulator works in coordinates in which the statement is an identity: what is
+                        checked is that it keeps it
+    "independent"       another route, which does not assume the statement, arrives at it and at no neighbour
+    "observed"          an empirical finding: it carries the size of the effect and on how many data sets
+
+Numbers are rounded after the verdict, to three significant digits and no finer than their error. What is
+smaller than ``floor`` is rounding noise, which no two machines share: it becomes "below 1e-13", in the record
+too. For an equality the floor is a tenth of the tolerance unless given.
 """
 
 from __future__ import annotations
@@ -30,6 +40,7 @@ __all__ = ["Check", "check", "ledger", "records", "refute", "status", "verdict"]
 
 RELATIONS = ("equals", "at most", "at least")
 ERRORS = ("rounding", "step", "s.e.")
+EVIDENCE = ("by construction", "independent", "observed")
 SETTLED = ("holds", "refuted")
 
 _shown_here = Counter()  # badges shown by this process, per claim: a page needs distinct anchors
@@ -78,6 +89,9 @@ def check(
     error_kind=None,
     floor=None,
     cases=None,
+    evidence="independent",
+    effect=None,
+    datasets=None,
     note="",
     relation="equals",
 ):
@@ -103,9 +117,15 @@ def check(
     error_kind : {"rounding", "step", "s.e."}, optional
         Where the error comes from; by default a standard error if ``error`` is given, else rounding.
     floor : float, optional
-        Size below which a number is rounding noise.
+        Size below which a number is rounding noise; for an equality a tenth of the tolerance unless given.
     cases : int, optional
         How many cases were tried; by default the number of entries of ``measured``.
+    evidence : {"by construction", "independent", "observed"}
+        What the check is evidence of; see the module. In the book every call says it.
+    effect : str, optional
+        The size of the effect in words, such as "2.1 % of the squared distance".
+    datasets : int, optional
+        On how many data sets it was seen. What is "observed" needs both.
     note : str
         A further sentence for the reader.
     relation : {"equals", "at most", "at least"}
@@ -119,7 +139,8 @@ def check(
     Raises
     ------
     ValueError
-        For an id that is not in the ledger, arrays that do not fit, a negative tolerance.
+        For an id that is not in the ledger, arrays that do not fit, a negative tolerance, an unknown kind of
+        evidence, or a finding without its size.
     TypeError
         For arguments that are not numbers.
 
@@ -130,21 +151,23 @@ def check(
     >>> found = evidence.check(claim, [1e-12, 3e-12], 0, 1e-10, control=[2e-3, 4e-3])  # doctest: +ELLIPSIS
     ✓ Holds...
     >>> found.verdict, found.record["measured"], found.record["control"]["measured"]
-    ('holds', 3e-12, 0.002)
+    ('holds', 'below 1e-11', 0.002)
     """
     controls = control if isinstance(control, Mapping) else {"": control}
     if not controls:
         raise ValueError(
             "control must hold at least one wrong variant; received an empty dict. Pass what must fail."
         )
-    ours = _compare("measured", measured, expected, tolerance, relation, error=error)
+    ours = _compare("measured", measured, expected, tolerance, relation, error=error, floor=floor)
     wrong = [
         (_compare("control", v, expected, tolerance, relation, nearest=True), n) for n, v in controls.items()
     ]
     case, name = min(wrong, key=lambda pair: pair[0]["excess"])
     name += f", the nearest of {len(wrong)}" if len(wrong) > 1 else ""
     record = _record(ours, case, case["value"], name, _floor(floor, ours, relation), relation=relation)
+    record["control"]["limit"] = {key: _stored(case[key]) for key in ("expected", "tolerance")}
     record |= {"passed": ours["within"], "refuted": False}
+    record |= _kind(evidence, effect, datasets)
     return _finish(claim_id, record, error_kind, cases, note, ours)
 
 
@@ -159,6 +182,9 @@ def refute(
     error_kind=None,
     floor=None,
     cases=None,
+    evidence="independent",
+    effect=None,
+    datasets=None,
     note="",
     relation="equals",
 ):
@@ -183,9 +209,15 @@ def refute(
     error_kind : {"rounding", "step", "s.e."}, optional
         Where the error comes from; by default a standard error if ``error`` is given, else rounding.
     floor : float, optional
-        Size below which a number is rounding noise.
+        Size below which a number is rounding noise; for an equality a tenth of the tolerance unless given.
     cases : int, optional
         How many cases were tried; by default the number of entries of ``measured``.
+    evidence : {"by construction", "independent", "observed"}
+        What the check is evidence of; see the module. In the book every call says it.
+    effect : str, optional
+        The size of the effect in words, such as "2.1 % of the squared distance".
+    datasets : int, optional
+        On how many data sets it was seen. What is "observed" needs both.
     note : str
         A further sentence for the reader.
     relation : {"equals", "at most", "at least"}
@@ -199,7 +231,8 @@ def refute(
     Raises
     ------
     ValueError
-        For an id that is not in the ledger, arrays that do not fit, a negative tolerance.
+        For an id that is not in the ledger, arrays that do not fit, a negative tolerance, an unknown kind of
+        evidence, or a finding without its size.
     TypeError
         For arguments that are not numbers.
 
@@ -218,10 +251,12 @@ def refute(
             f"claimed must hold one printed statement; received {len(named)}. Refute them one by one."
         )
     ((name, printed),) = named.items()
-    ours = _compare("measured", measured, corrected, tolerance, relation, error=error)
+    ours = _compare("measured", measured, corrected, tolerance, relation, error=error, floor=floor)
     case = _compare("claimed", measured, printed, tolerance, relation, nearest=True)
     record = _record(ours, case, case["expected"], name, _floor(floor, ours, relation), relation=relation)
+    record["control"]["measured"] = _stored(case["expected"])  # printed, so no rounding noise of ours
     record |= {"passed": False, "refuted": ours["within"] and record["control"]["rejected"]}
+    record |= _kind(evidence, effect, datasets)
     return _finish(claim_id, record, error_kind, cases, note, ours)
 
 
@@ -240,7 +275,24 @@ def _numbers(name, value):
     return array
 
 
-def _compare(name, values, expected, tolerance, relation, *, error=None, nearest=False):
+def _kind(evidence, effect, datasets) -> dict:
+    """The entries of a record that say what the check is evidence of."""
+    if evidence not in EVIDENCE:
+        raise ValueError(f"evidence must be one of {', '.join(EVIDENCE)}; received {evidence!r}. Choose one.")
+    if (effect is None) != (datasets is None) or (evidence == "observed" and effect is None):
+        raise ValueError(
+            "what is observed needs effect, its size in words, and datasets, how many it was seen on; "
+            f"received effect={effect!r}, datasets={datasets!r}. Pass both."
+        )
+    if effect is None:
+        return {"evidence": evidence, "effect": None}
+    return {
+        "evidence": evidence,
+        "effect": {"size": str(effect), "datasets": as_count("datasets", datasets)},
+    }
+
+
+def _compare(name, values, expected, tolerance, relation, *, error=None, nearest=False, floor=None):
     """The deciding case (the worst of a measurement, the nearest of a control), and how all of them did."""
     if relation not in RELATIONS:
         raise ValueError(
@@ -269,6 +321,8 @@ def _compare(name, values, expected, tolerance, relation, *, error=None, nearest
     excess = np.where(finite, excess, -np.inf if nearest else np.inf)
     within = finite & (miss <= tolerance)
     k = int(np.argmin(excess) if nearest else np.argmax(excess))
+    if relation == "equals" and not nearest and miss[k] < (tolerance[k] / 10 if floor is None else floor):
+        k = 0  # all of them are rounding noise, which must not choose the case that is shown
     picked = {
         "value": values[k],
         "expected": expected[k],
@@ -292,30 +346,58 @@ def _record(ours, case, control_value, control_name, floor, *, relation):
     """Both cases as built-in types, rounded now that the verdicts are taken."""
     # A miss is a difference: below 1e-13 of what is subtracted it is rounding, floor or not.
     own_floor = max(floor, 1e-13 * abs(ours["expected"]))
+    resolution = _resolution(ours, relation)
+    blurred = max(own_floor, 0.0 if np.isnan(ours["error"]) else resolution)
+    others = min(floor, case["tolerance"] / 10) if relation == "equals" else floor
     return {
-        "measured": _stored(ours["value"], floor),
-        "error": None if np.isnan(ours["error"]) else _stored(ours["error"], floor),
+        "measured": _stored(ours["value"], floor, resolution if ours["expected"] == 0 else 0.0),
+        "error": None if np.isnan(ours["error"]) else _stored(ours["error"]),
         "expected": _stored(ours["expected"]),
         "tolerance": _stored(ours["tolerance"]),
         "relation": relation,
-        "miss": _stored(ours["miss"], own_floor),
+        "miss": _stored(ours["miss"], blurred, resolution),
         "control": {
-            "measured": _stored(control_value, floor),
-            "miss": _stored(case["miss"], own_floor),
+            "measured": _stored(control_value, others),
+            "miss": _stored(case["miss"], max(others, 1e-13 * abs(case["expected"]))),
             "rejected": case["outside"],
             "name": control_name,
         },
+        "power": {"variant": control_name or "control"} | _power(case, relation),
     }
 
 
-def _stored(value, floor=0.0):
+def _resolution(ours, relation) -> float:
+    """The decade of the error, or for an equality of a hundredth of its tolerance: nothing is shown finer."""
+    size = ours["error"] if ours["error"] > 0 else ours["tolerance"] / 100 if relation == "equals" else 0.0
+    return 10.0 ** np.floor(np.log10(size)) if 0 < size < np.inf else 0.0
+
+
+def _power(case, relation) -> dict:
+    """By how many tolerances the nearest wrong variant misses, or how many times the limit it is."""
+    tolerance, expected, value, miss = (case[key] for key in ("tolerance", "expected", "value", "miss"))
+    tolerances = ratio = None
+    if tolerance > 0 and (relation == "equals" or tolerance > 1e-6 * abs(expected)):
+        tolerances = miss / tolerance
+    elif relation != "equals" and value * expected > 0:
+        ratio = value / expected if (relation == "at most") == (expected > 0) else expected / value
+    return {
+        key: None if number is None or not np.isfinite(number) else float(f"{number:.2g}")
+        for key, number in (("tolerances", tolerances), ("ratio", ratio))
+    }
+
+
+def _stored(value, floor=0.0, resolution=0.0):
     if not np.isfinite(value):
         return NOT_FINITE
-    return f"below {floor:.3g}" if abs(value) < floor else float(f"{value:.3g}")
+    if abs(value) < floor:
+        return f"below {floor:.3g}"
+    return float(f"{(round(value / resolution) * resolution if resolution else value):.3g}")
 
 
 def _floor(floor, ours, relation) -> float:
-    floor = 0.0 if floor is None else float(floor)
+    if floor is None:
+        floor = ours["tolerance"] / 10 if relation == "equals" and np.isnan(ours["error"]) else 0.0
+    floor = float(floor)
     if not 0 <= floor < np.inf or (relation == "equals" and floor > ours["tolerance"]):
         raise ValueError(
             f"floor must be at least 0 and at most the tolerance, {ours['tolerance']:.3g}; received {floor}. "

@@ -90,6 +90,7 @@ def test_one_accepted_case_of_one_control_makes_the_check_vacuous():
         "miss": 5e-11,
         "rejected": False,
         "name": "start, the nearest of 2",
+        "limit": {"expected": 0.0, "tolerance": 1e-10},
     }
 
 
@@ -130,7 +131,14 @@ def test_the_status_of_a_claim_is_its_worst_record():
 
 
 def test_a_record_is_json_with_built_in_types_and_the_agreed_keys():
-    found = check(np.array([1e-12, 2e-12]), error=np.float64(1e-13), control={"half": np.array([1.0])})
+    found = check(
+        np.array([1e-12, 2e-12]),
+        error=np.float64(1e-13),
+        control={"half": np.array([1.0])},
+        evidence="observed",
+        effect="a half",
+        datasets=np.int64(3),
+    )
     agreed = {
         "id",
         "measured",
@@ -153,7 +161,8 @@ def test_numbers_are_rounded_to_three_digits():
     record = found.record
     assert [record[k] for k in ("measured", "expected", "error")] == [1.23, 1.23, 0.0123]
     assert record["control"]["measured"] == 9.88
-    assert record["miss"] == 4.4e-4  # the difference of the full numbers, not of the rounded ones
+    assert record["miss"] == "below 0.01"  # no finer than the decade of the error
+    assert check(1.28, 1.23412, 0.1, control=9.9, error=0.0123456).record["miss"] == 0.05
 
 
 def test_rounding_noise_is_stored_and_shown_as_text():
@@ -177,14 +186,74 @@ def test_records_are_read_back_from_a_notebook():
     assert evidence.records({"cells": cells}) == [record]
 
 
+def test_the_floor_of_an_equality_is_a_tenth_of_its_tolerance():
+    assert check(2e-12).record["measured"] == "below 1e-11"
+    assert check(2e-11).record["measured"] == 2e-11
+    assert check(0.3, 1.0, relation="at most", control=2.0).record["measured"] == 0.3
+
+
+def test_rounding_noise_does_not_choose_the_case_that_is_shown():
+    """All three are exact to rounding; the largest of them is another one on the next machine."""
+    expected = np.array([1.0, 2.0, 3.0])
+    for noise in np.eye(3) * 1e-15:
+        record = check(expected + noise, expected, 1e-10, control=expected + 1.0).record
+        assert (record["measured"], record["expected"]) == (1.0, 1.0)
+
+
+def test_a_control_stands_beside_the_limit_it_was_judged_by():
+    """The second case has the worst measurement, the first the control that comes nearest to its limit."""
+    found = check([0.01, 9.0], [0.0, 0.0], [0.1, 10.0], control=[0.22, 99.0])
+    assert found.record["tolerance"] == 10.0
+    assert found.record["control"]["measured"] == 0.22
+    assert found.record["control"]["limit"] == {"expected": 0.0, "tolerance": 0.1}
+    assert "0.22 (its limit: 0.1), rejected by 2.2 tolerances" in found.sentence
+    assert "(its limit: 0.1)" in badges.badge(found.record, found.verdict)
+
+
+@pytest.mark.parametrize(
+    ("call", "power"),
+    [
+        ({"measured": 0.0, "tolerance": 0.5, "control": {"half": 2.0}}, (4.0, None)),
+        ({"measured": 0.3, "expected": 0.5, "tolerance": 0.0, "relation": "at most"}, (None, 4.0)),
+        ({"measured": 9.0, "expected": 8.0, "tolerance": 0.0, "relation": "at least"}, (None, 4.0)),
+        (
+            {"measured": 1.0, "expected": 0.0, "tolerance": 0.0, "relation": "at least", "control": -1.0},
+            (None,) * 2,
+        ),
+    ],
+)
+def test_the_power_counts_tolerances_or_compares_with_the_limit(call, power):
+    record = check(**({"control": 2.0} | call)).record
+    assert (record["power"]["tolerances"], record["power"]["ratio"]) == power
+
+
+def test_what_is_observed_needs_its_size_and_its_data_sets():
+    found = check(1e-12, evidence="observed", effect="2 % of the distance", datasets=4)
+    assert found.record["effect"] == {"size": "2 % of the distance", "datasets": 4}
+    assert found.sentence.startswith("◉ Observed: limit.")
+    assert "Effect: 2 % of the distance (4 data sets)." in badges.badge(found.record, found.verdict)
+    for options in ({}, {"effect": "small"}, {"datasets": 3}):
+        with pytest.raises(ValueError, match="what is observed needs effect"):
+            check(1e-12, evidence="observed", **options)
+    with pytest.raises(ValueError, match="evidence must be one of"):
+        check(1e-12, evidence="seen")
+
+
+def test_an_identity_does_not_look_like_a_finding():
+    words = {kind: badges.word("holds", kind) for kind in ("independent", "by construction", "observed")}
+    assert len(set(words.values())) == 3
+    assert badges.word("holds", ["observed", "by construction"]) == words["observed"]
+    assert check(1e-12, evidence="by construction").sentence.startswith("≡ By construction: limit.")
+
+
 # --- what is displayed ----------------------------------------------------------------------------
 
 
 def test_outside_ipython_one_line_is_printed(capsys):
-    check([1e-12, 2e-12], control={"half the exponent": 2e-3})
+    check([1e-11, 2e-11], control={"half the exponent": 2e-3})
     assert capsys.readouterr().out == (
-        "✓ Holds: limit. Measured 2e-12, limit 1e-10 (worst of 2 cases; error: rounding). "
-        "Control (half the exponent): 0.002, rejected.\n"
+        "✓ Holds: limit. Measured 2e-11, limit 1e-10 (worst of 2 cases; error: rounding). "
+        "Control (half the exponent): 0.002, rejected by 2e7 tolerances.\n"
     )
 
 
@@ -215,7 +284,7 @@ def test_in_a_notebook_one_bundle_is_shown_and_the_last_line_shows_no_other():
 def test_a_badge_tells_its_verdict_by_glyph_word_and_class(options, verdict, words):
     found = check(**options)
     html = badges.badge(found.record, found.verdict)
-    assert f'<div class="claim {verdict}" id="check-limit">' in html
+    assert f'<div class="claim {verdict} independent" id="check-limit">' in html
     assert words in re.sub("<[^>]*>", "", html)
     assert 'href="../book/scoreboard.html#claim-limit"' in html
     assert found.sentence.startswith(words)

@@ -123,7 +123,8 @@ class ClaimRole(SphinxRole):
         if entry is None:
             logger.warning("no claim %r in book/claims.toml", self.text, location=self.get_location())
             return [nodes.literal(text=self.text)], []
-        glyph, word = badges.WORDS[entry["status"]]
+        kinds = [record.get("evidence", "independent") for record in entry["records"]]
+        glyph, word = badges.word(entry["status"], kinds)
         text = nodes.inline(text=f"{glyph} {word}", classes=["claim-badge", entry["status"]])
         target = f"claim-{self.text}"
         builder = self.env.app.builder

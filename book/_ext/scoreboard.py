@@ -48,19 +48,35 @@ def counts(entries) -> str:
         count = sum(entry["status"] == word for entry in entries)
         if count or word != "unchecked":
             said.append(f"{count} {several}" if count > 1 else f"{'one' if count else 'none'} {one}")
-    return f"**{len(entries)} claims: {', '.join(said)}.**"
+    held = [kinds(entry) for entry in entries if entry["status"] == "holds"]
+    routes = {
+        "by a route that does not assume the claim": sum("independent" in found for found in held),
+        "as an observation, with its size": sum(
+            "observed" in found and "independent" not in found for found in held
+        ),
+        "by construction of the simulator only": sum(found == {"by construction"} for found in held),
+    }
+    how = ", ".join(f"{count} {words}" for words, count in routes.items())
+    return f"**{len(entries)} claims: {', '.join(said)}.** Of those that hold, {how}."
+
+
+def kinds(entry) -> set[str]:
+    """The kinds of evidence among a claim's records."""
+    return {record.get("evidence", "independent") for record in entry["records"]}
 
 
 def row(entry) -> str:
     """One claim: its verdict, what it says and where it stops, and the numbers of each of its checks."""
-    glyph, word = badges.WORDS[entry["status"]]
+    glyph, word = badges.word(entry["status"], kinds(entry))
     verdict = f'<span class="claim-badge {entry["status"]}">{glyph} {word}</span>'
+    verdict += "".join(f"\n\n{kind}" for kind in badges.HOLDS if kind in kinds(entry))
     if entry["status"] == "refuted":
         verdict += f"\n\n[erratum](#{entry['id']})"
     href = f"../notebooks/{entry['chapter']}.html#check-{entry['id']}"
     link = f'\n\n<a href="{href}">The check</a>' if entry["records"] else ""
-    claim = f"{entry['statement']}\n\n*{entry['source']}.* Boundary: {entry['boundary']}{link}"
     records = entry["records"]
+    effects = "".join(f"\n\n{escape(text)}" for record in records if (text := badges.effect(record)))
+    claim = f"{entry['statement']}{effects}\n\n*{entry['source']}.* Boundary: {entry['boundary']}{link}"
     cells = [verdict, claim, *(each(records, column) for column in ("measured", "limit", "control"))]
     tags = [f'<td data-h="{name}">\n\n{text}\n\n</td>' for name, text in zip(COLUMNS, cells, strict=True)]
     return f'<tr id="claim-{entry["id"]}" class="{entry["status"]}">\n' + "\n".join(tags) + "\n</tr>"
