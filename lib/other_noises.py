@@ -2,7 +2,7 @@
 
 Notation (002, "Bonus 0: other SDE modelisations"; otherwise that of ``lib.diffusions``). β = w₊² − w₋²,
 w±(0) = α, r = Xβ − y, L(β) = ‖r‖²/4n, g = Xᵀr/n, so that ∇L = ±w±⊙g. The stochastic gradient flow has noise
-that lives in the span of the rows of X and dies with the loss. Langevin's does neither, that of the others dies:
+that lives in the span of the rows of X and dies with the loss. Langevin's does neither, the others only die:
 
     Langevin          dw± = ∓w±⊙g dt + √(2T) dB±,             B± in ℝᵈ, independent, T the temperature
     without structure dw± = ∓w±⊙g dt ± 2√(γL/n) w±⊙dB,        B in ℝᵈ: no Xᵀ
@@ -197,8 +197,8 @@ def additive_noise_flow(
 ) -> LangevinRun:
     """The flow dw± = ∓w±⊙g dt + 2√(γL/n) dB±: noise that dies with the loss and forgets both w± and Xᵀ.
 
-    It is Langevin's equation at the temperature 2γL/n of the moment. A step is w± ← w± e^{∓dt·g} + 2√(γL dt/n)ξ,
-    with L at the left point and ξ standard normal.
+    It is Langevin's equation at the temperature 2γL/n of the moment. A step is
+    w± ← w± e^{∓dt·g} + 2√(γL dt/n) ξ, with L at the left point and ξ standard normal.
 
     Parameters
     ----------
