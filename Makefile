@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAGE := _build/stage
 JOBS ?= 2
+SEEDS ?= 101 102
 
 # One thread a process: two kernels share two cores, and sums are made in the same order everywhere.
 export OMP_NUM_THREADS := 1
@@ -13,7 +14,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with=notebooks/nbval.cfg
 
-.PHONY: help install book html execute test lint replay lab bench clean
+.PHONY: help install book html execute test lint replay replay-elsewhere fresh-seeds lab bench clean
 
 help:
 	@echo "make book     execute a copy of every notebook, build the book, print the path to open"
@@ -21,6 +22,8 @@ help:
 	@echo "make execute  execute the notebooks in place: the only target that rewrites stored outputs"
 	@echo "make test     lint, unit tests, every notebook replayed against its stored outputs"
 	@echo "make lint     ruff alone; make replay: the notebooks alone"
+	@echo "make replay-elsewhere   the notebooks in other processors' arithmetic, and with other last bits"
+	@echo "make fresh-seeds SEEDS='101 102'   which verdicts change with other random numbers"
 	@echo "make lab      the notebooks, live"
 	@echo "make bench    side by side with what one would use otherwise; make bench ONLY='descent bias' for some of it"
 	@echo "make clean    remove what was built; the environment stays"
@@ -68,6 +71,12 @@ lint: install
 
 replay: install
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) notebooks
+
+replay-elsewhere: install
+	$(BIN)/python tests/replay/elsewhere.py --jobs $(JOBS)
+
+fresh-seeds: install
+	$(BIN)/python tests/replay/fresh_seeds.py --jobs $(JOBS) $(if $(KEEP_DATA),--keep-data) $(SEEDS)
 
 lab: install
 	$(BIN)/jupyter lab --notebook-dir notebooks

@@ -13,10 +13,10 @@ and to miss the printed one.
 
 A record says what kind of evidence it is:
 
-    "by construction"   the simulator works in coordinates in which the statement is an identity: what is
-                        checked is that it keeps it
-    "independent"       another route, which does not assume the statement, arrives at it and at no neighbour
-    "observed"          an empirical finding: it carries the size of the effect and on how many data sets
+- "by construction": the simulator works in coordinates in which the statement is an identity, and the check
+  says that it keeps it;
+- "independent": another route, which does not assume the statement, arrives at it and at no neighbour;
+- "observed": an empirical finding, with the size of its effect and on how many data sets it was seen.
 
 Numbers are rounded after the verdict, to three significant digits and no finer than their error. What is
 smaller than ``floor`` is rounding noise, which no two machines share: it becomes "below 1e-13", in the record

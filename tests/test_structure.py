@@ -117,7 +117,7 @@ def test_mathjax_is_the_file_that_was_published():
 def test_every_make_target_is_phony():
     """`book` and `lib` are folders too: a target of that name which is not phony does nothing."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", text, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", text, flags=re.MULTILINE))
     phony = set(re.search(r"^\.PHONY:(.*)$", text, flags=re.MULTILINE)[1].split())
     assert targets == phony
     assert {"book", "html", "execute", "test", "lab", "bench", "clean"} <= phony
@@ -189,6 +189,29 @@ def test_functions_in_a_notebook_are_short_and_hold_no_algorithm(name):
     assert not any(isinstance(node, ast.While | ast.ClassDef) for node in nodes)
     loops = [node for node in nodes if isinstance(node, ast.For)]
     assert not any(isinstance(node, ast.AugAssign) for loop in loops for node in ast.walk(loop))
+
+
+def evidence_calls(tree):
+    """The calls of ``check`` and ``refute``: the function's name, the claim and the keywords by name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"check", "refute"}:
+            keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+            yield ast.unparse(node.func).split(".")[-1], ast.unparse(node.args[0]), keywords
+
+
+@notebook
+def test_every_check_says_what_kind_of_evidence_it_is(name):
+    calls = list(evidence_calls(code(name)))
+    assert [claim for _, claim, given in calls if "evidence" not in given] == []
+    assert [claim for what, claim, given in calls if what == "refute" and "effect" not in given] == []
+
+
+@notebook
+def test_no_digit_is_made_of_rounding_noise(name):
+    """The decade of a residual differs from machine to machine as easily as its digits."""
+    decades = r"10(\.0)?\s*\*\*\s*\(?(np|math)\.(ceil|floor|rint)|ceil\(.{0,8}log10"
+    cells = ["".join(cell["source"]) for cell in ledger.code_cells(NOTEBOOKS[name])]
+    assert [cell for cell in cells if re.search(decades, cell)] == []
 
 
 def typed(node, constants):
