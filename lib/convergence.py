@@ -8,7 +8,7 @@ R = |x₀ − x*|, L a bound on the curvature, m the constant of strong convexit
 from __future__ import annotations
 
 import numpy as np
-from scipy import integrate, optimize
+from scipy import integrate, optimize, special
 
 from lib.objectives import Objective, huber, with_minimum
 from lib.records import RunFailed, as_array, as_positive, as_times
@@ -212,27 +212,47 @@ def lojasiewicz_constant(objective: Objective, low: float, high: float) -> float
 # --- a flow without a limit -----------------------------------------------------------------------
 
 
-def spiral_valley() -> Objective:
-    r"""A smooth function ≥ 0 in the plane whose gradient flow has trajectories without a limit.
+def spiral_valley(*, cutoff=0.0) -> Objective:
+    r"""A function ≥ 0 in the plane whose gradient flow has trajectories without a limit.
 
     In polar coordinates and with u = 1/(1 − r²), A = 4r⁴/(4r⁴ + (1 − r²)⁴),
 
         F = e^{−u} (1 − A sin(θ − u)) for r < 1,      F = 0 beyond
 
     (Absil, Mahony & Andrews 2005). The curve θ = u solves x' = −∇F: it winds around the unit circle for ever,
-    while F falls to 0 along it.
+    while F falls to 0 along it. F is smooth away from the origin. At the origin it is three times
+    differentiable and no more: it contains −4r³(y cos 1 − x sin 1)/e, whose fourth derivative along a line
+    jumps, by 192/e where the jump is largest. With a cut-off A is multiplied by a smooth step, 0 up to half
+    the cut-off and 1 from there on: then F is smooth everywhere, and beyond the cut-off it is the same
+    function with the same spiral.
+
+    Parameters
+    ----------
+    cutoff : float, optional
+        Radius in [0, 1) beyond which A is as above; 0 leaves the function as published.
 
     Returns
     -------
     Objective
         Its minimisers fill the outside of the unit disc; ``minimiser`` is None.
 
+    Raises
+    ------
+    ValueError
+        When the cut-off is not in [0, 1).
+
     Examples
     --------
     >>> from lib.convergence import spiral, spiral_valley
-    >>> bool(spiral_valley().value(spiral(3.0)) > spiral_valley().value(spiral(9.0)) > 0)
+    >>> F, smooth = spiral_valley(), spiral_valley(cutoff=0.25)
+    >>> bool(F.value(spiral(3.0)) > F.value(spiral(9.0)) > 0)
+    True
+    >>> bool(F.value(spiral(3.0)) == smooth.value(spiral(3.0)))
     True
     """
+    cutoff = as_positive("cutoff", cutoff, zero=True)
+    if cutoff >= 1:
+        raise ValueError(f"cutoff must be below 1, where the spiral winds; received {cutoff}. Take 0.25.")
 
     def parts(x):
         x = as_array("x", x)
@@ -242,23 +262,35 @@ def spiral_valley() -> Objective:
         phase = np.arctan2(x[..., 1], x[..., 0]) - u
         D = 4 * r2**2 + s**4
         height = np.where(r2 < 1, np.exp(-u), 0.0)
-        return x, r2, s, u, phase, D, height
+        return x, r2, s, u, phase, D, height, *_smooth_step(np.sqrt(r2), cutoff)
 
     def value(x):
-        _, r2, _, _, phase, D, height = parts(x)
-        return height * (1 - 4 * r2**2 / D * np.sin(phase))
+        _, r2, _, _, phase, D, height, on, _ = parts(x)
+        return height * (1 - 4 * r2**2 / D * on * np.sin(phase))
 
     def gradient(x):
-        x, r2, s, u, phase, D, height = parts(x)
+        x, r2, s, u, phase, D, height, on, rise = parts(x)
         A = 4 * r2**2 / D
-        # ∂_r F / r and ∂_θ F / r², with u' = 2ru² and A' = 16 r³ s³ (1 + r²)/D²
-        radial = -2 * u**2 * (1 - A * (np.sin(phase) + np.cos(phase)))
-        radial = height * (radial - 16 * r2 * s**3 * (1 + r2) / D**2 * np.sin(phase))
-        angular = -height * 4 * r2 / D * np.cos(phase)
+        # ∂_r F / r and ∂_θ F / r², with u' = 2ru², A' = 16 r³ s³ (1 + r²)/D² and (Aχ)' = A'χ + Aχ'
+        steeper = 16 * r2 * s**3 * (1 + r2) / D**2 * on + A * rise
+        radial = -2 * u**2 * (1 - A * on * (np.sin(phase) + np.cos(phase)))
+        radial = height * (radial - steeper * np.sin(phase))
+        angular = -height * 4 * r2 / D * on * np.cos(phase)
         turned = np.stack([-x[..., 1], x[..., 0]], axis=-1)
         return radial[..., None] * x + angular[..., None] * turned
 
     return Objective(value, gradient, 0.0)
+
+
+def _smooth_step(r, cutoff):
+    """χ(r), 0 up to half the cut-off and 1 from there on, infinitely differentiable; and χ'(r)/r."""
+    if cutoff == 0:
+        return np.ones_like(r), np.zeros_like(r)
+    q = np.clip(2 * r / cutoff - 1, 1e-3, 1 - 1e-3)  # beyond, e^{−1/q} is below the smallest number
+    odds = 1 / q - 1 / (1 - q)
+    on = special.expit(-odds)
+    slope = on * (1 - on) * (1 / q**2 + 1 / (1 - q) ** 2) * 2 / cutoff
+    return on, slope / np.maximum(r, cutoff / 2)
 
 
 def spiral(angle) -> np.ndarray:
@@ -294,7 +326,7 @@ def spiral(angle) -> np.ndarray:
     return np.sqrt(1 - 1 / angle)[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
 
-def spiral_flow(x0, times) -> np.ndarray:
+def spiral_flow(x0, times, *, cutoff=0.0) -> np.ndarray:
     """Gradient flow of ``spiral_valley`` from any start, by a stiff integrator.
 
     Across the valley the flow relaxes about (1 − r²)^{−4} times as fast as along it: explicit methods stall.
@@ -305,6 +337,8 @@ def spiral_flow(x0, times) -> np.ndarray:
         Start.
     times : array_like, shape (T,)
         Increasing instants ≥ 0.
+    cutoff : float, optional
+        That of ``spiral_valley``.
 
     Returns
     -------
@@ -322,7 +356,7 @@ def spiral_flow(x0, times) -> np.ndarray:
     >>> bool((spiral_flow([0.3, 0.1], [1e8])**2).sum() < 1)
     True
     """
-    times, gradient = np.atleast_1d(as_times("times", times)), spiral_valley().gradient
+    times, gradient = np.atleast_1d(as_times("times", times)), spiral_valley(cutoff=cutoff).gradient
     x0 = as_array("x0", x0, ndim=1)
     result = integrate.solve_ivp(
         lambda _, x: -gradient(x), (0, times[-1]), x0, "LSODA", times, rtol=1e-9, atol=1e-12

@@ -8,9 +8,9 @@ covariance Ω of the features, κᵢ the covariances of feature i (in Ω's eigen
     q = (q̂/d) Σ ωᵢ²/(λ + V̂ωᵢ)² + m̂² Σ κᵢ²ωᵢ/(λ + V̂ωᵢ)²
     m = m̂ Σ κᵢ²/(λ + V̂ωᵢ)
 
-and V̂, q̂, m̂ come from the loss through f = (prox − ω)/V, prox = argminₓ (x − ω)²/2V + g(x, y). By
-symmetry only y = +1 is integrated. Overlaps are kept as t with m = √(ρq) tanh t, so that V₀ = ρ − m²/q =
-ρ/cosh² t never cancels."""
+and V̂, q̂, m̂ come from the loss: the expectations stand in the docstring of
+:func:`lib.statics.covariate_model`. For logistic labels only y = +1 is integrated, by symmetry. Overlaps
+are kept as t with m = √(ρq) tanh t, so that V₀ = ρ − m²/q = ρ/cosh² t never cancels."""
 
 from __future__ import annotations
 
@@ -171,12 +171,16 @@ def _iterate(model, penalty, sweeps=60):
     return np.array([np.log(V), np.log(q), t])
 
 
-def logistic(model: Model, penalty: float) -> Point:
-    """The fixed point for g = log(1 + e^{−yx}), y = sign ν; continued from λ = 1 (or above) downwards."""
-    start = max(1.0, penalty)
-    decades = np.log10(start / penalty)
+def logistic(model: Model, penalty: float, near: tuple[float, Point] | None = None) -> Point:
+    """The fixed point for g = log(1 + e^{−yx}), y = sign ν.
+
+    Continued from λ = 1 (or above) downwards, or from a point that is known: ``near`` = (λ, point).
+    """
+    start = near[0] if near else max(1.0, penalty)
+    decades = abs(np.log10(start / penalty))
     path = np.log(np.geomspace(start, penalty, 1 + int(np.ceil(STEPS_A_DECADE * decades))))
-    solved = [_iterate(model, start)]
+    known = near and np.array([np.log(near[1].V), np.log(near[1].q), near[1].t])
+    solved = [known if near else _iterate(model, start)]
     for k, log_penalty in enumerate(path):
         guess = solved[-1] if k < 2 else 2 * solved[-1] - solved[-2]
         solved = [*solved[-1:], _newton(partial(_logistic_residual, model, np.exp(log_penalty)), guess)]

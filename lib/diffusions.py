@@ -24,6 +24,7 @@ from lib.records import (
     Run,
     as_array,
     as_coefficients,
+    as_count,
     as_data,
     as_log_alpha,
     as_observers,
@@ -71,7 +72,8 @@ class DiffusionRun(Run):
     beta_mean : ndarray, shape (R, d), or None
         Label-noise flow: time mean of β by the left-point rule.
     log_w : ndarray, shape (R, d) or (R, 2, d), or None
-        Label-noise flow: log w at the end; log w₊ and log w₋ of the two-signed network.
+        Label-noise flow: log w at the end; log w₊ and log w₋ of the two-signed network. Euler–Maruyama on the
+        weights: log|w₊| and log|w₋|, the weights' own.
     brownian : ndarray, shape (R, n), or None
         Label-noise flow: B at the end.
     """
@@ -101,6 +103,7 @@ def stochastic_gradient_flow(
     executor=None,
     covariance="mean",
     noise_scale=1.0,
+    exponent_scale=1.0,
     interpolator=None,
 ) -> DiffusionRun:
     """Stochastic gradient flow dw± = ∓w±⊙Xᵀr/n dt ± 2√(γL/n) w±⊙XᵀdB, in dual coordinates.
@@ -142,6 +145,9 @@ def stochastic_gradient_flow(
         correction of order γ in the drift that the centred one needs, centring adds an error of its own.
     noise_scale : float, optional
         Multiplies the noise and not the exponent: 1 is the theorem's, any other value a wrong control.
+    exponent_scale : float, optional
+        Multiplies the exponent 2γDs (or its exact form) and not the noise: 1 is Itô's formula, ½ is half its
+        term, 0 the Stratonovich reading of the equation. Any value but 1 is a wrong control.
     interpolator : array_like, shape (d,), optional
         A β̃ with Xβ̃ = y; with it the result has ``energy_defect``, at twice the cost.
 
@@ -170,6 +176,7 @@ def stochastic_gradient_flow(
         raise ValueError(f'covariance must be "mean" or "exact"; received {covariance!r}. Choose one.')
     plan = _plan(X, y, log_alpha, step_size, dt, horizon, label_noise, record, observe)
     noise_scale = as_positive("noise_scale", noise_scale, zero=True)
+    exponent_scale = as_positive("exponent_scale", exponent_scale, zero=True)
     if interpolator is not None:
         interpolator = as_coefficients("interpolator", interpolator, plan.X.shape[1])
         left = np.linalg.norm(plan.X @ interpolator - plan.y)
@@ -179,7 +186,8 @@ def stochastic_gradient_flow(
                 "Pass beta_star, or bias.least_norm(X, y).beta."
             )
     exact = covariance == "exact"
-    plan = replace(plan, exact=exact, noise_scale=noise_scale, interpolator=interpolator)
+    scales = {"noise_scale": noise_scale, "exponent_scale": exponent_scale}
+    plan = replace(plan, exact=exact, interpolator=interpolator, **scales)
     return _run(Dual, plan, rng, replicas, executor)
 
 
@@ -197,11 +205,14 @@ def neuron_euler_maruyama(
     record=50,
     observe=None,
     executor=None,
+    substeps=1,
+    noise_scale=1.0,
+    noise_point=0.0,
 ) -> DiffusionRun:
-    """Plain Euler–Maruyama on the weights, with the same noise as ``stochastic_gradient_flow``: a baseline.
+    """Euler–Maruyama on the weights, with the noise of ``stochastic_gradient_flow``: a test of the theorem.
 
-    It solves the same equation to the same order, but w₊w₋ = α_s² and the theorem hold only to O(√dt), about
-    1e-3 at usual steps, and weights may change sign. Use it to see that, not to compute.
+    Nothing of the theorem is put in: w₊w₋ = α_s² and β = argmin φ_{α_s} come out, with an error of order √dt,
+    about 1e-3 at usual steps, and weights may change sign. To compute, use ``stochastic_gradient_flow``.
 
     Parameters
     ----------
@@ -229,11 +240,21 @@ def neuron_euler_maruyama(
         Functions of β (R, d) to record as well.
     executor : concurrent.futures.Executor, optional
         Where blocks of 64 replicas run.
+    substeps : int, optional
+        The path B is drawn at dt/substeps and summed to the steps: runs that share the seed and dt/substeps
+        follow one path with different steps.
+    noise_scale : float, optional
+        Multiplies the noise: 1 is the theorem's.
+    noise_point : float, optional
+        Where in the step the size of the noise is taken, between 0 and 1, by one predictor: 0, its beginning,
+        is Itô's integral. With the point p the same equation has w₊w₋ = α²e^{−4(1 − 2p)γDs}: ¼ is half Itô's
+        term, ½ Heun's scheme for the Stratonovich reading.
 
     Returns
     -------
     DiffusionRun
-        ``log_alpha_effective`` is the theorem's log α − 2γD∫(L + δ²), not the weights' own.
+        ``log_w`` (R, 2, d) is log|w₊| and log|w₋|. ``log_alpha_effective`` is the theorem's
+        log α − 2γD∫(L + δ²), not the weights' own ½ log|w₊w₋|.
 
     Raises
     ------
@@ -254,6 +275,15 @@ def neuron_euler_maruyama(
             f"log_alpha must be above -700 for weights stored as numbers; received {plan.log_alpha.min()}. "
             "Use stochastic_gradient_flow."
         )
+    noise_point = as_positive("noise_point", noise_point, zero=True)
+    if noise_point > 1:
+        raise ValueError(f"noise_point must be at most 1; received {noise_point}. 0 is Itô's integral.")
+    plan = replace(
+        plan,
+        substeps=as_count("substeps", substeps),
+        noise_scale=as_positive("noise_scale", noise_scale, zero=True),
+        noise_point=noise_point,
+    )
     return _run(Neurons, plan, rng, replicas, executor)
 
 

@@ -35,6 +35,9 @@ class Plan:
     positive: bool = False
     exact: bool = False
     noise_scale: float = 1.0
+    exponent_scale: float = 1.0
+    substeps: int = 1  # normal numbers summed to one step
+    noise_point: float = 0.0  # where in a step the size of the noise is taken; ``Neurons`` only
     interpolator: np.ndarray | None = None
 
 
@@ -42,13 +45,15 @@ def run_block(kind, plan, drawn):
     """Run one block of replicas: their state at the recorded instants and what is left at the end."""
     path, recorder = kind(plan, len(drawn)), Recorder(plan.observe)
     last, due, n = int(plan.at[-1]), set(plan.at.tolist()), len(plan.y)
-    chunk = max(16, CHUNK // n)
+    chunk, fine = max(1, max(16, CHUNK // n) // plan.substeps), plan.substeps
     with np.errstate(all="ignore"):
         path.read()
         energy = None if plan.interpolator is None else Energy(plan, path)
         for first in range(0, last, chunk):
             count = min(chunk, last - first)
-            normals = np.stack([stream.standard_normal((count, n)) for stream in drawn], axis=1)
+            normals = np.stack([stream.standard_normal((count * fine, n)) for stream in drawn], axis=1)
+            if fine > 1:
+                normals = normals.reshape(count, fine, len(drawn), n).sum(1) / np.sqrt(fine)
             for k, normal in enumerate(normals, first):
                 if k in due:
                     recorder.take(path.beta, path.loss, path.loss_integral)
@@ -84,9 +89,10 @@ class Dual:
         plan = self.plan
         if plan.exact:
             np.dot(self.exposure, plan.X**2, out=self.log_square)
-            self.log_square *= -plan.step_size / self.n
+            self.log_square *= -plan.exponent_scale * plan.step_size / self.n
         else:
-            np.multiply(self.s[:, None], -4 * plan.step_size * self.D, out=self.log_square)
+            exponent = -4 * plan.exponent_scale * plan.step_size * self.D
+            np.multiply(self.s[:, None], exponent, out=self.log_square)
         self.log_square += 2 * plan.log_alpha
 
     def read(self):
@@ -167,10 +173,26 @@ class Neurons(Dual):
         self.fit()
 
     def step(self, normal, noise):
+        before = self.loss
         super().step(normal, noise)
         move = self.kick @ self.plan.X
-        self.w[0] *= 1 + move
-        self.w[1] *= 1 - move
+        moved = self.w * np.stack([1 + move, 1 - move])
+        if self.plan.noise_point:
+            moved += self.plan.noise_point * self.late(moved, normal, noise, before)
+        self.w = moved
+
+    def late(self, moved, normal, noise, before):
+        """The noise with its coefficient at the predicted end of the step, less that at its beginning."""
+        plan = self.plan
+        residual = (moved[0] ** 2 - moved[1] ** 2) @ self.XT - plan.y
+        after = np.vecdot(residual, residual) / (4 * self.n)
+        size = 2 * plan.noise_scale * np.sqrt(plan.step_size * plan.dt / self.n)
+        push = size * (normal @ plan.X)
+        there, here = (np.sqrt(level + noise)[:, None] * push for level in (after, before))
+        return np.stack([moved[0] * there - self.w[0] * here, self.w[1] * here - moved[1] * there])
+
+    def result(self):
+        return super().result() | {"log_w": np.log(np.abs(self.w)).swapaxes(0, 1)}
 
     def metric(self):
         return (self.w**2).sum(0)

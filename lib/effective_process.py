@@ -1,9 +1,11 @@
 """The effective process of dynamical mean-field theory: one causal sweep, no fixed point, no damping.
 
-Notation (Mignacco, Krzakala, Urbani & Zdeborová 2020; for discrete steps Gerbelot et al. 2022). In the limit
-N → ∞ at fixed step η the margins of the M = αN samples become independent copies of one process,
+Notation (Mignacco, Krzakala, Urbani & Zdeborová 2020; for discrete steps Gerbelot et al. 2022). Weights move
+by w ← (1 − ηλ)w − η Σ_μ s_μ l′(r_μ) x_μ/√N with r_μ = w·x_μ/√N, and the coordinates of a sample are Gaussian
+of variance Δ, except along one direction v with |v|² = N. In the limit N → ∞ at fixed step η the
+preactivations of the M = αN samples become independent copies of one process,
 
-    r_k  = m_k a + √Δ h_k,                 a the sample's component along the signal,
+    r_k  = m_k a + √Δ h_k,                 a = v·x_μ/√N, the sample's component along v,
     f_k  = s_k l′(r_k),
     h_k  = √R₀ G_k e + Σ_{l<k} R_kl (u_l + f_l),     e ~ N(0, 1), u Gaussian with E[u_k u_l] = α⟨f_k f_l⟩,
     F_kl = √Δ s_k l″(r_k) [δ_kl + Σ_{l≤j<k} R_kj F_jl],      Rf_kl = α⟨F_kl⟩,
@@ -17,6 +19,9 @@ and the averages ⟨·⟩ over copies move the order parameters:
 
 Step k + 1 needs averages up to step k only, so K copies are carried forward together, once. In the slides'
 form of the same process λ̃_k = λ + √Δ Rf_kk, and the memory kernel M_R(k, j) is −√Δ Rf_kj.
+
+A problem is three functions: what a sample is, how it pushes, what to watch. ``meanfield`` has two of them
+ready; ``clusters`` brings a third, whose loss is not convex, and ``solve`` is the same for all.
 """
 
 from __future__ import annotations
@@ -26,11 +31,203 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import solve_triangular
 
-__all__ = []
+from lib.ensembles import streams
+from lib.persistence import Batches
+from lib.records import CONVERGED, DIVERGED, Record, as_count, as_positive
 
+__all__ = ["Process", "solve"]
+
+MOST_BYTES = 4e9
+REMEDY = "Choose a smaller step_size, or a larger ridge."
 BEYOND = 1e6  # a run whose loss exceeds this many times the loss at the start has left
 JITTER = 1e-8  # relative, of the pivots of the noise's covariance: without it a full batch overflows
-TERMS = ("response", "own force", "noise memory", "memory kernel", "centre")
+TERMS = ("response", "own force", "noise memory", "memory kernel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process(Record):
+    """Order parameters of independent runs, on a leading axis R, and what was watched.
+
+    Parameters
+    ----------
+    magnetisation : ndarray, shape (R, T + 1)
+        m_k.
+    correlation : ndarray, shape (R, T + 1, T + 1)
+        C_kl, with the part along v.
+    response : ndarray, shape (R, T + 1, T + 1)
+        R_kl, zero for l ≥ k.
+    watched : ndarray, shape (R, T + 1, q)
+        What ``watch`` returned.
+    status : ndarray of int, shape (R,)
+        0 where every number is finite.
+    message : str
+        What happened otherwise, and the remedy.
+    """
+
+    magnetisation: np.ndarray
+    correlation: np.ndarray
+    response: np.ndarray
+    watched: np.ndarray
+
+
+def solve(
+    draw,
+    slopes,
+    watch,
+    *,
+    alpha,
+    noise_variance,
+    ridge,
+    batch_fraction,
+    step_size,
+    steps,
+    start_overlap=0.0,
+    start_variance=0.0,
+    persistence=None,
+    spherical=False,
+    runs=1,
+    samples=20_000,
+    rng=None,
+    leave_out=None,
+    jitter=JITTER,
+) -> Process:
+    """Mean-field theory of SGD for a problem of your own, N → ∞ at fixed step size.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw(generator, K)`` returns a, shape (K,), the components along v, and the marks: whatever
+        the loss has to know of a sample (its label, the teacher's answer), or None.
+    slopes : callable
+        ``slopes(r, marks)`` returns l′(r) and l″(r), shape (K,) each.
+    watch : callable
+        ``watch(r, marks)`` returns q averages over the samples; the first is the loss, by which a run that
+        has left is recognised.
+    alpha : float
+        α = M/N.
+    noise_variance : float
+        Δ.
+    ridge : float
+        λ ≥ 0.
+    batch_fraction : float
+        b.
+    step_size : float
+        η.
+    steps : int
+        T.
+    start_overlap : float
+        m₀.
+    start_variance : float
+        R₀, the variance of w(0) across v.
+    persistence : float, optional
+        τ; None is vanilla SGD.
+    spherical : bool
+        Whether w is divided by |w|/√N after every step.
+    runs : int
+        R; the spread of the runs is the Monte Carlo error.
+    samples : int
+        K, copies of the process in each run.
+    rng : int, SeedSequence or numpy Generator, optional
+        Seed; the first runs do not depend on how many follow.
+    leave_out : str, optional
+        A term to drop, for controls; what remains is wrong. "response": no response of the force. "own
+        force": a sample's own past forces do not act on it. "noise memory": noise white in time. "memory
+        kernel": M_R = 0 in the slides' notation, with λ̃ kept.
+    jitter : float
+        Relative size of the smallest pivot of the noise's covariance.
+
+    Returns
+    -------
+    Process
+        The numbers up to step k do not depend on how many steps follow.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When an argument has a wrong value, or a run would need more than 4 GB.
+
+    Examples
+    --------
+    A single cloud at the origin, whose samples push with the logistic loss: nothing is learned along v.
+
+    >>> import numpy as np
+    >>> from lib.effective_process import solve
+    >>> from lib.margins import margin_loss
+    >>> rule = margin_loss("logistic")
+    >>> found = solve(lambda rng, K: (rng.standard_normal(K), None), lambda r, _: rule.slopes(r),
+    ...     lambda r, _: [rule.value(r).mean()], alpha=2, noise_variance=1.0, ridge=0.1, batch_fraction=0.5,
+    ...     step_size=0.2, steps=10, start_overlap=1.0, samples=2000, rng=0)
+    >>> found.watched.shape, bool(found.magnetisation[0, -1] < 0.9)
+    ((1, 11, 1), True)
+    """
+    for name, given in (("draw", draw), ("slopes", slopes), ("watch", watch)):
+        if not callable(given):
+            raise TypeError(f"{name} must be a function; received {given!r:.60}. See the docstring.")
+    physics = {"alpha": as_positive("alpha", alpha), "ridge": as_positive("ridge", ridge, zero=True)}
+    physics |= {"noise_variance": as_positive("noise_variance", noise_variance), "step_size": step_size}
+    batches = Batches(batch_fraction=batch_fraction, step_size=step_size, persistence=persistence)
+    variance = as_positive("start_variance", start_variance, zero=True)
+    if leave_out is not None and leave_out not in TERMS:
+        raise ValueError(
+            f"leave_out must be one of {', '.join(TERMS)}, or None; received {leave_out!r}. Choose one."
+        )
+    steps, samples = as_count("steps", steps), _as_samples(samples, steps)
+    found = []
+    for stream in streams(rng, as_count("runs", runs)):
+        a, marks = draw(stream, samples)
+        kernels, seen, ended = _sweep(
+            stream,
+            np.asarray(a, dtype=float),
+            slopes=lambda r, marks=marks: slopes(r, marks),
+            watch=lambda r, marks=marks: watch(r, marks),
+            steps=steps,
+            batches=batches,
+            start_overlap=start_overlap,
+            start_variance=variance,
+            spherical=spherical,
+            leave_out=leave_out,
+            jitter=jitter,
+            **physics,
+        )
+        found.append(_order_parameters(kernels, seen, ended, alpha, variance))
+    ends = [run.pop("ended") for run in found]
+    lost = [end for end in ends if end is not None]
+    told = (
+        f"The averages diverged at step {min(lost)} of {steps}; NaN from there on. {REMEDY}" if lost else ""
+    )
+    return Process(
+        **{name: np.stack([run[name] for run in found]) for name in found[0]},
+        status=np.where([end is None for end in ends], CONVERGED, DIVERGED),
+        message=f"{len(lost)} of {runs} runs: {told}" if lost and runs > 1 else told,
+    )
+
+
+def _as_samples(samples, steps):
+    samples = as_count("samples", samples, least=2)
+    needed = 8.0 * samples * (steps * (steps + 1) / 2 + 3 * steps)
+    if needed > MOST_BYTES:
+        raise ValueError(
+            f"samples and steps must need at most {MOST_BYTES / 1e9:g} GB, that is 4·samples·steps² bytes; "
+            f"received samples = {samples}, steps = {steps}: {needed / 1e9:.1f} GB. Average independent runs "
+            "with fewer samples instead."
+        )
+    return samples
+
+
+def _order_parameters(kernels, seen, ended, alpha, start_variance):
+    """Fields of ``Process`` for one run, NaN from the step on at which the numbers ended."""
+    watched = np.full((kernels.steps + 1, seen.shape[1]), np.nan)
+    watched[: len(seen)] = seen
+    with np.errstate(invalid="ignore", over="ignore"):
+        correlation = kernels.covariance(start_variance, alpha)
+    found = {"magnetisation": kernels.m, "correlation": correlation, "response": kernels.R}
+    found |= {"watched": watched}
+    if ended is not None:
+        for array in found.values():
+            array[ended:] = np.nan
+        for name in ("correlation", "response"):
+            found[name][:, ended:] = np.nan
+    return found | {"ended": ended}
 
 
 @dataclass
@@ -53,9 +250,9 @@ class Kernels:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what diverges ends the sweep and is reported
-def sweep(
+def _sweep(
     rng,
-    signal,
+    a,
     *,
     slopes,
     watch,
@@ -65,20 +262,14 @@ def sweep(
     step_size,
     steps,
     batches,
-    start_overlap=0.0,
-    start_variance=0.0,
-    spherical=False,
-    leave_out=None,
-    jitter=JITTER,
+    start_overlap,
+    start_variance,
+    spherical,
+    leave_out,
+    jitter,
 ):
-    """Order parameters and averages of ``watch(r)`` at every step; the step at which numbers end, or None.
-
-    ``signal(rng)`` draws a (K,); ``slopes(r, a)`` returns l′ and l″. ``leave_out`` names a term to drop,
-    which is wrong on purpose, for controls. ``spherical`` keeps C_kk = 1 by division after each step.
-    """
-    kernels, root = Kernels(steps), np.sqrt(noise_variance)
-    a = signal(rng)
-    K = len(a)
+    """Kernels, what ``watch(r)`` returned at every step, and the step at which numbers end, or None."""
+    kernels, root, K = Kernels(steps), np.sqrt(noise_variance), len(a)
     e, active = rng.standard_normal(K), batches.first(rng.random(K, dtype=np.float32))
     f, pushes, fresh = np.empty((steps, K)), np.empty((steps, K)), np.empty((steps, K))
     tangents = [np.empty((steps - j, K)) for j in range(steps)]  # tangents[j][k − j] is F_kj
@@ -88,11 +279,11 @@ def sweep(
     for k in range(steps + 1):
         h = np.sqrt(start_variance) * G[k] * e + R[k, :k] @ pushes[:k]
         r = m[k] * a + root * h
-        seen.append(watch(r, a))
+        seen.append(np.atleast_1d(watch(r)))
         lost = not seen[-1][0] <= BEYOND * max(seen[0][0], 1.0)
         if lost or k == steps:
             break
-        slope, curvature = slopes(r, a)
+        slope, curvature = slopes(r)
         f[k] = active * slope
         _tangent_row(kernels, tangents, root * active * curvature, k, alpha, leave_out)
         fresh[k] = rng.standard_normal(K)

@@ -362,7 +362,7 @@ def _record(ours, case, control_value, control_name, floor, *, relation):
             "rejected": case["outside"],
             "name": control_name,
         },
-        "power": {"variant": control_name or "control"} | _power(case, relation),
+        "power": {"variant": control_name or "control"} | _power(case, relation, others),
     }
 
 
@@ -372,13 +372,16 @@ def _resolution(ours, relation) -> float:
     return 10.0 ** np.floor(np.log10(size)) if 0 < size < np.inf else 0.0
 
 
-def _power(case, relation) -> dict:
-    """By how many tolerances the nearest wrong variant misses, or how many times the limit it is."""
+def _power(case, relation, floor) -> dict:
+    """By how many tolerances the nearest wrong variant misses, or how many times the limit it is.
+
+    A control that is rounding noise has no ratio to a limit that anybody else would find.
+    """
     tolerance, expected, value, miss = (case[key] for key in ("tolerance", "expected", "value", "miss"))
     tolerances = ratio = None
     if tolerance > 0 and (relation == "equals" or tolerance > 1e-6 * abs(expected)):
         tolerances = miss / tolerance
-    elif relation != "equals" and value * expected > 0:
+    elif relation != "equals" and value * expected > 0 and abs(value) > floor:
         ratio = value / expected if (relation == "at most") == (expected > 0) else expected / value
     return {
         key: None if number is None or not np.isfinite(number) else float(f"{number:.2g}")

@@ -29,6 +29,9 @@ class Features:
         ρ = E ν².
     draw : callable
         ``draw(rng, n)`` returns v (n, d) and ν (n,).
+    split : callable, optional
+        For a population of finitely many items: ``split(rng, n)`` returns what ``draw`` returns and, as a
+        second pair, v and ν of the items that were not drawn. None for a population without end.
 
     Examples
     --------
@@ -42,11 +45,19 @@ class Features:
     alignment: np.ndarray
     rho: float
     draw: Callable = field(repr=False)
+    split: Callable | None = field(default=None, repr=False)
 
     @property
     def d(self) -> int:
         """Number of features."""
         return self.alignment.size
+
+    @property
+    def unexplained(self) -> float:
+        """ρ − κᵀΩ⁻¹κ, the variance of ν that is no linear function of v: the floor of the ridge error."""
+        eigenvalues, alignment = self.spectrum()
+        seen = eigenvalues > 0
+        return float(self.rho - (alignment[seen] ** 2 / eigenvalues[seen]).sum())
 
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues of Ω and the alignment in its eigenbasis: what ``covariate_model`` takes.
@@ -173,6 +184,10 @@ def relu_features(F, theta) -> Features:
 def sampled_features(v, nu) -> Features:
     """A data set as the whole population: draws are rows without replacement, moments are its averages.
 
+    The moments are those of all N items, drawn or not, and d features can fit N labels in part by chance:
+    what the theory predicts from them is an error over all N, and it is too optimistic for items that were
+    not drawn unless d is small beside N.
+
     Parameters
     ----------
     v : array_like, shape (N, d)
@@ -183,7 +198,7 @@ def sampled_features(v, nu) -> Features:
     Returns
     -------
     Features
-        With the moments of the N items; ``draw`` refuses more than N.
+        With the moments of the N items; ``draw`` refuses more than N, ``split`` also returns the others.
 
     Raises
     ------
@@ -204,8 +219,12 @@ def sampled_features(v, nu) -> Features:
         )
     v, nu = v - v.mean(axis=0), nu - nu.mean()
 
-    def draw(rng, n):
+    def split(rng, n):
         rows = rng.choice(len(v), size=as_count("n", n, most=len(v)), replace=False)
-        return v[rows], nu[rows]
+        others = np.delete(np.arange(len(v)), rows)
+        return (v[rows], nu[rows]), (v[others], nu[others])
 
-    return Features(v.T @ v / len(v), v.T @ nu / len(v), float(nu @ nu / len(v)), draw)
+    def draw(rng, n):
+        return split(rng, n)[0]
+
+    return Features(v.T @ v / len(v), v.T @ nu / len(v), float(nu @ nu / len(v)), draw, split)

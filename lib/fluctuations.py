@@ -7,6 +7,13 @@ temperature T the fluctuation–dissipation theorem R(t, t′) = −T⁻¹∂_t 
     T χ_n = ΔC_n,     ΔC_n = ½(C_kk + C_{k−n,k−n}) − C_{k,k−n} = |w_k − w_{k−n}|²/2N,
 
 for every lag of n steps. For SGD the ratio of the two defines T_eff(lag), which need not be constant.
+
+Where training has no stationary state, noise is measured by the distance of two replicas (Mignacco & Urbani
+2022): same data, same start, different batches, d(k) = |w_k − w′_k|²/N. In a stationary state that has
+forgotten its start both are draws from one law given the data, and d = 2ΔC at long lags. For one mode of
+curvature a, pushed in each step by s(k)·f with flags of correlation ρⁿ and φ = 1 − aη, the temperature is
+
+    T = σ² η/(2 − aη) · (1 + ρφ)/(1 − ρφ),      σ² = b(1 − b)αΔ⟨l′²⟩,      ρ = 1 − η/(bτ), or 0 for vanilla.
 """
 
 from __future__ import annotations
@@ -15,10 +22,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.mixtures import TwinRuns
-from lib.records import Record, as_array, as_positive
+from lib.ensembles import streams
+from lib.margins import margin_loss
+from lib.mixture_statics import mixture_end
+from lib.mixtures import Mixture, TwinRuns
+from lib.records import CONVERGED, DIVERGED, Record, as_array, as_count, as_positive
 
-__all__ = ["Temperature", "effective_temperature"]
+__all__ = ["ReplicaDistance", "Temperature", "effective_temperature", "mode_temperature", "replica_distance"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +137,159 @@ def effective_temperature(found, *, step_size, noise_variance, lags, start) -> T
         error=error,
         status=int(failed),
         message=message,
+    )
+
+
+def mode_temperature(
+    *,
+    alpha,
+    noise_variance,
+    ridge,
+    batch_fraction,
+    step_size,
+    loss="logistic",
+    persistence=None,
+    correlation=None,
+) -> float:
+    """T of a single mode with the mean curvature: an approximation in closed form, nothing fitted.
+
+    Curvature and noise are those of the minimiser at ridge λ/b (``mixture_end``): a = b/V and
+    σ² = b(1 − b)αΔ⟨l′²⟩.
+
+    Parameters
+    ----------
+    alpha : float
+        α.
+    noise_variance : float
+        Δ.
+    ridge : float
+        λ > 0.
+    batch_fraction : float
+        b.
+    step_size : float
+        η.
+    loss : str
+        "logistic" or "square".
+    persistence : float, optional
+        τ; None is vanilla SGD.
+    correlation : float, optional
+        ρ, if it shall not be that of the protocol: for controls.
+
+    Returns
+    -------
+    float
+        T = σ² η/(2 − aη) · (1 + ρφ)/(1 − ρφ) with φ = 1 − aη.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When an argument has a wrong value.
+
+    Examples
+    --------
+    >>> from lib.fluctuations import mode_temperature
+    >>> warm = {"alpha": 5.0, "noise_variance": 1.0, "ridge": 0.5, "batch_fraction": 0.3}
+    >>> round(mode_temperature(**warm, step_size=0.2), 4), round(mode_temperature(**warm, step_size=0.1), 4)
+    (0.0146, 0.007)
+    """
+    problem = Mixture(
+        alpha=alpha,
+        noise_variance=noise_variance,
+        ridge=ridge,
+        batch_fraction=batch_fraction,
+        step_size=step_size,
+        steps=1,
+        initial_variance=0.0,
+        loss=loss,
+        persistence=persistence,
+    )
+    b = batch_fraction
+    end = mixture_end(
+        alpha=alpha, noise_variance=noise_variance, ridge=ridge / b, loss=loss
+    ).raise_if_failed()
+    rho = float(problem.batches.correlation(1)) if correlation is None else float(correlation)
+    a, variance = b / end.response, b * (1 - b) * alpha * noise_variance * end.slope_square
+    phi = 1 - a * step_size
+    return variance * step_size / (2 - a * step_size) * (1 + rho * phi) / (1 - rho * phi)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaDistance(Record):
+    """How far two runs part that differ in their batches only.
+
+    Parameters
+    ----------
+    times : ndarray, shape (T + 1,)
+        t = kη.
+    distance : ndarray, shape (R, T + 1)
+        |w − w′|²/N, for each of R data sets.
+    norm : ndarray, shape (R, T + 1)
+        |w|²/N of the first of the two.
+    status : ndarray of int, shape (R,)
+        0 where every number is finite.
+    message : str
+        What happened otherwise, and the remedy.
+    """
+
+    times: np.ndarray
+    distance: np.ndarray
+    norm: np.ndarray
+
+
+def replica_distance(*, dimension, replicas, rng=None, **physics) -> ReplicaDistance:
+    """Two runs of SGD on the same mixture from the same start, each with its own batches.
+
+    Parameters
+    ----------
+    dimension : int
+        N.
+    replicas : int
+        R, data sets; each carries two runs.
+    rng : int, SeedSequence or numpy Generator, optional
+        Seed; the first data sets do not depend on how many follow.
+    **physics
+        Everything else that ``simulate_gaussian_mixture`` takes.
+
+    Returns
+    -------
+    ReplicaDistance
+        With leading axis R.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When an argument has a wrong value.
+
+    Examples
+    --------
+    >>> from lib.fluctuations import replica_distance
+    >>> physics = {"alpha": 1, "noise_variance": 0.5, "ridge": 0.0, "step_size": 0.2, "steps": 20}
+    >>> full = replica_distance(dimension=50, replicas=2, **physics, batch_fraction=1.0,
+    ...                         initial_variance=0.01, rng=0)
+    >>> full.distance.max().item()
+    0.0
+    """
+    problem = Mixture(**physics)
+    N, rule, step = as_count("dimension", dimension), margin_loss(problem.loss), problem.step_size
+    M = as_count("alpha·dimension, rounded,", round(problem.alpha * N))
+    found = np.empty((2, as_count("replicas", replicas), problem.steps + 1))
+    for run, stream in enumerate(streams(rng, replicas)):
+        x = N**-0.5 + problem.noise_variance**0.5 * stream.standard_normal((M, N))  # v = (1, …, 1)
+        w = np.tile(problem.initial_variance**0.5 * stream.standard_normal(N), (2, 1))
+        active = problem.batches.first(stream.random((2, M)))
+        for k in range(problem.steps + 1):
+            found[:, run, k] = np.square(w[0] - w[1]).mean(), np.square(w[0]).mean()
+            force = active * rule.slopes(w @ x.T / N**0.5)[0]
+            w = (1 - step * problem.ridge) * w - step / N**0.5 * (force @ x)
+            active = problem.batches.next(active, stream.random((2, M)))
+    lost = ~np.isfinite(found).all((0, 2))
+    told = f"{lost.sum()} of {len(lost)} pairs diverged. Choose a smaller step_size, or a larger ridge."
+    return ReplicaDistance(
+        times=step * np.arange(problem.steps + 1),
+        distance=found[0],
+        norm=found[1],
+        status=np.where(lost, DIVERGED, CONVERGED),
+        message=told if lost.any() else "",
     )
 
 

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.effective_process import TERMS, sweep
-from lib.ensembles import streams
+from lib.effective_process import solve
 from lib.margins import margin_loss
-from lib.mixtures import REMEDY, MeanField, Mixture, simulate_gaussian_mixture
-from lib.persistence import Batches
-from lib.records import CONVERGED, DIVERGED, as_array, as_count, as_generator, as_positive
+from lib.mixtures import MeanField, Mixture, simulate_gaussian_mixture
+from lib.records import as_array, as_positive
 from lib.sign_retrieval import simulate_sign_retrieval
 
 __all__ = [
@@ -31,7 +29,7 @@ __all__ = [
     "warm_sign_retrieval",
 ]
 
-MOST_BYTES = 4e9
+NAMES = ("magnetisation", "correlation", "response", "training_loss", "training_error", "test_error")
 ROUNDING = 1e-6  # of simulations, whose products are made in single precision
 
 
@@ -100,47 +98,30 @@ def gaussian_mixture(
     >>> theory.magnetisation[-1].round(1).item(), theory.test_error[-1].round(2).item()
     (0.5, 0.11)
     """
-    problem = Mixture(
-        alpha=alpha,
-        noise_variance=noise_variance,
-        ridge=ridge,
-        batch_fraction=batch_fraction,
-        step_size=step_size,
-        steps=steps,
-        initial_variance=initial_variance,
-        loss=loss,
-        persistence=persistence,
+    physics = {"alpha": alpha, "noise_variance": noise_variance, "ridge": ridge, "step_size": step_size}
+    physics |= {"batch_fraction": batch_fraction, "steps": steps, "initial_variance": initial_variance}
+    physics |= {"loss": loss, "persistence": persistence}
+    found = gaussian_mixture_runs(1, **physics, samples=samples, rng=rng, leave_out=leave_out)
+    return MeanField(
+        **{name: getattr(found, name)[0] for name in NAMES},
+        status=int(found.status[0]),
+        message=found.message,
     )
-    samples = _as_samples(samples, steps)
-    rule = margin_loss(loss)
-    kernels, seen, ended = sweep(
-        as_generator(rng),
-        lambda generator: _along_centre(generator.standard_normal(samples), noise_variance, leave_out),
-        slopes=lambda r, a: rule.slopes(r),
-        watch=lambda r, a: (rule.value(r).mean(), (r < 0).mean()),
-        alpha=alpha,
-        noise_variance=noise_variance,
-        ridge=ridge,
-        step_size=step_size,
-        steps=steps,
-        batches=problem.batches,
-        start_variance=initial_variance,
-        leave_out=_as_term(leave_out),
-    )
-    found = _order_parameters(kernels, seen, ended, alpha, initial_variance)
-    norm = np.diagonal(found["correlation"])
-    return MeanField(**found, test_error=problem.test_error(found["magnetisation"], norm))
 
 
-def gaussian_mixture_runs(runs, *, rng=None, **physics) -> MeanField:
+def gaussian_mixture_runs(runs, *, samples=20_000, rng=None, leave_out=None, **physics) -> MeanField:
     """Independent runs of ``gaussian_mixture``: their spread is the Monte Carlo error of the theory.
 
     Parameters
     ----------
     runs : int
         How many.
+    samples : int
+        K, copies of the effective process in each run.
     rng : int, SeedSequence or numpy Generator, optional
         Seed; the first runs do not depend on how many follow.
+    leave_out : str, optional
+        As in ``gaussian_mixture``.
     **physics
         Everything else that ``gaussian_mixture`` takes.
 
@@ -162,7 +143,25 @@ def gaussian_mixture_runs(runs, *, rng=None, **physics) -> MeanField:
     >>> runs.test_error.shape
     (3, 6)
     """
-    return _stack([gaussian_mixture(**physics, rng=stream) for stream in streams(rng, runs)])
+    problem = Mixture(**physics)
+    rule, centre = margin_loss(problem.loss), leave_out != "centre"
+    names = ("alpha", "noise_variance", "ridge", "batch_fraction", "step_size", "steps", "persistence")
+    found = solve(
+        lambda generator, K: (
+            centre * (1 + problem.noise_variance**0.5 * generator.standard_normal(K)),
+            None,
+        ),
+        lambda r, _: rule.slopes(r),
+        lambda r, _: (rule.value(r).mean(), (r < 0).mean()),
+        **{name: getattr(problem, name) for name in names},
+        start_variance=problem.initial_variance,
+        runs=runs,
+        samples=samples,
+        rng=rng,
+        leave_out=leave_out if centre else None,
+    )
+    norm = np.diagonal(found.correlation, axis1=1, axis2=2)
+    return _mean_field(found, problem.test_error(found.magnetisation, norm))
 
 
 def warm_sign_retrieval(
@@ -226,29 +225,26 @@ def warm_sign_retrieval(
     """
     if as_positive("warm_start", warm_start) > 1:
         raise ValueError(f"warm_start must be at most 1; received {warm_start}. Pass an overlap above 0.")
-    batches = Batches(batch_fraction=batch_fraction, step_size=step_size, persistence=persistence)
-    samples = _as_samples(samples, as_count("steps", steps))
-    start = {"start_overlap": warm_start, "start_variance": 1 - warm_start**2}
-    found = []
-    for stream in streams(rng, runs):
-        kernels, seen, ended = sweep(
-            stream,
-            lambda generator: generator.standard_normal(samples),
-            slopes=lambda h, a: ((h * h - a * a) * h, 3 * h * h - a * a),
-            watch=lambda h, a: (np.square(h * h - a * a).mean(), np.nan),
-            alpha=as_positive("alpha", alpha),
-            noise_variance=1.0,
-            ridge=0.0,
-            step_size=step_size,
-            steps=steps,
-            batches=batches,
-            spherical=True,
-            leave_out=_as_term(leave_out),
-            **start,
-        )
-        run = _order_parameters(kernels, seen, ended, alpha, start["start_variance"])
-        found.append(MeanField(**run, test_error=np.full(steps + 1, np.nan)))
-    return _stack(found)
+    found = solve(
+        lambda generator, K: 2 * (generator.standard_normal(K),),
+        lambda h, teacher: ((h * h - teacher * teacher) * h, 3 * h * h - teacher * teacher),
+        lambda h, teacher: (np.square(h * h - teacher * teacher).mean(), np.nan),
+        alpha=alpha,
+        noise_variance=1.0,
+        ridge=0.0,
+        batch_fraction=batch_fraction,
+        step_size=step_size,
+        steps=steps,
+        start_overlap=warm_start,
+        start_variance=1 - warm_start**2,
+        persistence=persistence,
+        spherical=True,
+        runs=runs,
+        samples=samples,
+        rng=rng,
+        leave_out=leave_out,
+    )
+    return _mean_field(found, np.full_like(found.magnetisation, np.nan))
 
 
 def disagreement(first, second) -> np.ndarray:
@@ -295,58 +291,8 @@ def disagreement(first, second) -> np.ndarray:
         return np.where(exact, 0.0, gap / error)
 
 
-def _along_centre(normal, noise_variance, leave_out):
-    """Component of the samples along v: 1 + √Δ z."""
-    return np.zeros_like(normal) if leave_out == "centre" else 1 + noise_variance**0.5 * normal
-
-
-def _as_samples(samples, steps):
-    samples = as_count("samples", samples, least=2)
-    needed = 8.0 * samples * (steps * (steps + 1) / 2 + 3 * steps)
-    if needed > MOST_BYTES:
-        raise ValueError(
-            f"samples and steps must need at most {MOST_BYTES / 1e9:g} GB, that is 4·samples·steps² bytes; "
-            f"received samples = {samples}, steps = {steps}: {needed / 1e9:.1f} GB. Average independent runs "
-            "with fewer samples instead."
-        )
-    return samples
-
-
-def _as_term(leave_out):
-    if leave_out is not None and leave_out not in TERMS:
-        raise ValueError(
-            f"leave_out must be one of {', '.join(TERMS)}, or None; received {leave_out!r}. Choose one."
-        )
-    return leave_out
-
-
-def _order_parameters(kernels, seen, ended, alpha, start_variance):
-    """Fields of ``MeanField``, NaN from the step on at which the numbers ended."""
-    T = kernels.steps + 1
-    columns = np.full((T, 2), np.nan)
-    columns[: len(seen)] = seen
-    with np.errstate(invalid="ignore", over="ignore"):
-        correlation = kernels.covariance(start_variance, alpha)
-    found = {"magnetisation": kernels.m, "correlation": correlation, "response": kernels.R}
-    found |= {"training_loss": columns[:, 0], "training_error": columns[:, 1]}
-    if ended is None:
-        return found
-    for array in found.values():
-        array[ended:] = np.nan
-    for name in ("correlation", "response"):
-        found[name][:, ended:] = np.nan
-    message = f"The averages diverged at step {ended} of {kernels.steps}; NaN from there on. {REMEDY}"
-    return found | {"status": DIVERGED, "message": message}
-
-
-def _stack(runs):
-    """Records of single runs as one record with a leading axis."""
-    names = ("magnetisation", "correlation", "response", "training_loss", "training_error", "test_error")
-    status = np.array([run.status for run in runs])
-    lost = np.count_nonzero(status != CONVERGED)
-    message = next((run.message for run in runs if run.message), "")
-    return MeanField(
-        **{name: np.stack([getattr(run, name) for run in runs]) for name in names},
-        status=status,
-        message=f"{lost} of {len(runs)} runs: {message}" if lost else "",
-    )
+def _mean_field(found, test_error):
+    """The process's record with its watched columns named."""
+    columns = {"training_loss": found.watched[..., 0], "training_error": found.watched[..., 1]}
+    kernels = {name: getattr(found, name) for name in ("magnetisation", "correlation", "response")}
+    return MeanField(**kernels, **columns, test_error=test_error, status=found.status, message=found.message)

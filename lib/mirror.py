@@ -31,7 +31,7 @@ from lib.records import (
     as_positive,
 )
 
-__all__ = ["divergence", "metric", "mirror_descent", "rates", "stochastic_mirror_descent"]
+__all__ = ["divergence", "in_weights", "metric", "mirror_descent", "rates", "stochastic_mirror_descent"]
 
 BLOCK, NUMBERS_AT_ONCE = 256, 1_000_000  # replicas advanced together; how often samples are drawn, ahead
 SETTLED = 1e-6  # a loss below this share of the first one: the run is on its way to an end
@@ -332,6 +332,67 @@ def stochastic_mirror_descent(
 
 
 # --- the door -------------------------------------------------------------------------------------
+
+
+def in_weights(potential, X, y, *, start, step_size, steps, samples=None):
+    """Ends of mirror descent stepped in all d coordinates z = ∇φ(β): the definition, and nothing else.
+
+    ``mirror_descent`` steps n coefficients of the rows of X, which assumes what the theorem uses: that z
+    never leaves ∇φ(β₀) + span(xᵢ). This function does not, so that it can contradict it.
+
+    Parameters
+    ----------
+    potential : object
+        One of ``lib.potentials``, or anything with ``mirror`` and ``inverse_mirror``.
+    X : array_like, shape (n, d)
+        Inputs.
+    y : array_like, shape (n,)
+        Targets.
+    start : array_like, shape (R, d)
+        One start a run, in the domain of φ.
+    step_size : float
+        γ > 0.
+    steps : int
+        Number of steps.
+    samples : array_like of int, shape (steps, R), optional
+        The sample that each run draws at each step; without it every step takes all of them.
+
+    Returns
+    -------
+    ndarray, shape (R, d)
+        β after the last step, NaN where a run left the finite numbers.
+
+    Raises
+    ------
+    ValueError
+        When shapes do not fit or the step is not positive.
+
+    Examples
+    --------
+    >>> from lib.mirror import in_weights
+    >>> from lib.potentials import SquaredNorm
+    >>> start = [[0.3, 0.02]]
+    >>> in_weights(SquaredNorm(), [[1.0, 2.0]], [1.0], start=start, step_size=0.3, steps=60).round(4).tolist()
+    [[0.432, 0.284]]
+    """
+    X, y = as_data(X, y)
+    start, step = as_array("start", start, ndim=2), as_positive("step_size", step_size)
+    steps = as_count("steps", steps)
+    if samples is not None and np.shape(samples) != (steps, len(start)):
+        raise ValueError(
+            f"samples must have the shape (steps, runs), {(steps, len(start))}; received {np.shape(samples)}."
+        )
+    z = potential.mirror(start)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        for k in range(steps):
+            beta = potential.inverse_mirror(z)
+            if samples is None:
+                gradient = (beta @ X.T - y) @ X / (2 * len(X))
+            else:
+                rows = X[samples[k]]
+                gradient = (np.vecdot(rows, beta) - y[samples[k]])[:, None] * rows / 2
+            z = z - step * gradient
+        return potential.inverse_mirror(z)
 
 
 def _refuse_unstable(X, step_size, momentum):

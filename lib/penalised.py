@@ -51,8 +51,11 @@ class Experiment(Record):
     m, q : ndarray, shape (R,)
         κ·w/√d and w·Ωw/d, from the exact moments of the features.
     error : ndarray, shape (R,)
-        ρ + q − 2m for ridge, exact for any features; for logistic the fraction of wrong labels on fresh
-        samples.
+        The population's, label noise not added. Ridge: ρ + q − 2m, exact for any features. Logistic: the
+        fraction of wrong labels on fresh samples, or over all items of a data set.
+    unseen : ndarray, shape (R,)
+        The error over the items of a data set that were not drawn; NaN where none is left. For a population
+        without end every further item is unseen, and this is ``error``.
     training : ndarray, shape (R,)
         Mean loss on the training set: (y − x)² or log(1 + e^{−yx}).
     status : ndarray of int, shape (R,)
@@ -64,6 +67,7 @@ class Experiment(Record):
     m: np.ndarray
     q: np.ndarray
     error: np.ndarray
+    unseen: np.ndarray
     training: np.ndarray
 
 
@@ -146,12 +150,12 @@ def experiment(
     rng : seed, SeedSequence or Generator, optional
         Randomness.
     tests : int
-        Fresh samples for the logistic error of each replica.
+        Fresh samples for the logistic error of each replica, in a population without end.
 
     Returns
     -------
     Experiment
-        m, q, error, training loss of each replica.
+        m, q, error over the population and over what was not drawn, training loss of each replica.
 
     Raises
     ------
@@ -171,15 +175,25 @@ def experiment(
     spread = np.sqrt(as_positive("noise_variance", noise_variance, zero=True))
 
     def one(rng):
-        v, nu = features.draw(rng, samples)
+        drawn, others = (
+            features.split(rng, samples) if features.split else (features.draw(rng, samples), None)
+        )
+        v, nu = drawn
         y = nu + spread * rng.standard_normal(samples) if task == "ridge" else _sign(nu)
         found = fit(v, y, penalty, task=task)
         w = found.weights / np.sqrt(features.d)
         m, q = features.alignment @ w, w @ features.covariance @ w
         x = v @ w
         training = ((y - x) ** 2 if task == "ridge" else np.logaddexp(0, -y * x)).mean()
-        error = features.rho + q - 2 * m if task == "ridge" else _wrong(features, w, rng, tests)
-        return {"m": m, "q": q, "error": error, "training": training, "status": found.status}
+        if task == "ridge":
+            error = features.rho + q - 2 * m
+        elif others is None:
+            error = _missed(w, *features.draw(rng, tests), task)
+        else:
+            error = _missed(w, *(np.concatenate(pair) for pair in zip(drawn, others, strict=True)), task)
+        unseen = error if others is None else _missed(w, *others, task)
+        row = {"m": m, "q": q, "error": error, "unseen": unseen, "training": training}
+        return row | {"status": found.status}
 
     def block(drawn):  # one dense factorisation a replica: a loop costs nothing here
         rows = [one(rng) for rng in drawn]
@@ -194,9 +208,12 @@ def _sign(nu):
     return np.where(nu >= 0, 1.0, -1.0)
 
 
-def _wrong(features, w, rng, tests):
-    v, nu = features.draw(rng, tests)
-    return np.mean(_sign(v @ w) != _sign(nu))
+def _missed(w, v, nu, task):
+    """Mean squared difference from the field for ridge, fraction of wrong signs for logistic."""
+    if not len(nu):
+        return np.nan
+    x = v @ w
+    return np.mean((nu - x) ** 2 if task == "ridge" else _sign(x) != _sign(nu))
 
 
 def _slope(A, y, w, penalty, task):

@@ -33,6 +33,9 @@ class BayesOptimal(Record):
         q = E w·θ/d of the posterior mean.
     error : float
         arccos(√q)/π, the probability of a wrong label.
+    gibbs_error : float
+        arccos(q)/π, that of one student drawn from the posterior (Gibbs) in place of its mean. Two such draws
+        overlap by the same q as a draw and the teacher.
     algorithmic_overlap, algorithmic_error : float
         The same on the branch that starts without information. Between the two thresholds of the ±1 teacher
         it is worse than the best; elsewhere they agree.
@@ -47,6 +50,7 @@ class BayesOptimal(Record):
     alpha: float
     overlap: float
     error: float
+    gibbs_error: float
     algorithmic_overlap: float
     algorithmic_error: float
     residual: float
@@ -86,6 +90,8 @@ def bayes_optimal(alpha, *, teacher="gaussian") -> BayesOptimal:
     >>> from lib.perceptron import bayes_optimal
     >>> round(bayes_optimal(2.0).error, 6)
     0.174534
+    >>> round(bayes_optimal(2.0).gibbs_error, 6)
+    0.240312
     >>> bayes_optimal(1.4, teacher="binary").error
     0.0
     """
@@ -106,6 +112,7 @@ def bayes_optimal(alpha, *, teacher="gaussian") -> BayesOptimal:
         alpha=alpha,
         overlap=best[0],
         error=best[1],
+        gibbs_error=float(2 * np.arcsin(np.sin(np.pi * best[1]) / np.sqrt(2)) / np.pi),  # 1 − q = sin²(π ε)
         algorithmic_overlap=reached[0],
         algorithmic_error=reached[1],
         residual=float(residual),
@@ -173,9 +180,11 @@ def rademacher_bound(alpha) -> float:
     """Rademacher complexity of the classifiers sign(w·x), replica symmetric: R = 1 − 2e(α).
 
     e is the least fraction of random labels that is misclassified (Gardner and Derrida): 0 for α ≤ 2, else
-    H(x) with α ∫₀ˣ t²φ(t)dt = 1, so that R = erf(x/√2). It bounds generalisation minus training error for
-    every w. RS is a lower bound on e, hence an upper one on R; it decays as α^{−1/3}, the true R as
-    α^{−1/2}.
+    H(x) with α ∫₀ˣ t²φ(t)dt = 1, so that R = erf(x/√2). In expectation, no w has an error that exceeds its
+    training error by more than R; R bounds the error itself where the training error is 0.
+
+    Above α = 2 replica symmetry is broken: RS underestimates e and so overestimates R. It decays as α^{−1/3},
+    the true R as α^{−1/2}: see :func:`rademacher_lower_bound`.
 
     Parameters
     ----------
@@ -206,6 +215,37 @@ def rademacher_bound(alpha) -> float:
     if alpha <= 2:
         return 1.0
     return float(erf(np.sqrt(gammaincinv(1.5, 2 / alpha))))  # ∫₀ˣ t²φ = P(3/2, x²/2)/2
+
+
+def rademacher_lower_bound(alpha) -> float:
+    """Correlation of Hebb's rule with random labels: a lower bound on the Rademacher complexity.
+
+    w = Σ ε_μ x_μ puts on its own sample the field ε_μ w·x_μ = ‖x_μ‖² + Σ_{ν≠μ} ε_μ ε_ν x_μ·x_ν, which for
+    d → ∞ is d(1 + √α z) with z ~ N(0, 1). Its labels correlate with the random ones by 2Φ(1/√α) − 1 =
+    erf(1/√(2α)), and the best w is at least as good. It decays as α^{−1/2}, the true exponent.
+
+    Parameters
+    ----------
+    alpha : float
+        Samples a dimension, positive.
+
+    Returns
+    -------
+    float
+        The correlation, in (0, 1).
+
+    Raises
+    ------
+    ValueError
+        When alpha is not positive.
+
+    Examples
+    --------
+    >>> from lib.perceptron import rademacher_bound, rademacher_lower_bound
+    >>> round(rademacher_lower_bound(4.0), 6), rademacher_lower_bound(4.0) < rademacher_bound(4.0)
+    (0.382925, True)
+    """
+    return float(erf(1 / np.sqrt(2 * as_positive("alpha", alpha))))
 
 
 def _log_mean(log_values):

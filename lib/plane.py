@@ -66,8 +66,10 @@ def level_set(log_alpha, through):
     return level_radius(phi, phi.value(through), rays @ AXES)[:, None] * rays
 
 
-def draw_plane(ax, *, log_alpha, path, limits, log_alpha_effective, vertex, least_norm):
-    """Draw the plane of solutions: the flow, the level set it touches, and where the noisy runs end.
+def draw_plane(
+    ax, *, log_alpha, path, limits, log_alpha_effective, vertex, least_norm, sgd=None, descent=None
+):
+    """Draw the plane of solutions: the flow, the level set it touches, and where other runs end.
 
     Parameters
     ----------
@@ -78,11 +80,15 @@ def draw_plane(ax, *, log_alpha, path, limits, log_alpha_effective, vertex, leas
     path : array_like, shape (T, 3)
         Gradient flow from 0 to its limit.
     limits : array_like, shape (R, 3)
-        Where the noisy runs end; empty without noise.
+        Where the runs of the stochastic flow end; empty without noise.
     log_alpha_effective : array_like, shape (R, 3)
         log α∞ of each of them.
     vertex, least_norm : array_like, shape (3,)
         The solutions of least ℓ₁ and least ℓ₂ norm.
+    sgd : array_like, shape (S, 3), optional
+        Where runs of discrete SGD end; empty when none survives.
+    descent : array_like, shape (3,), optional
+        Where gradient descent with the same step ends.
 
     Examples
     --------
@@ -106,7 +112,11 @@ def draw_plane(ax, *, log_alpha, path, limits, log_alpha_effective, vertex, leas
     if len(limits):
         _draw_cloud(ax, np.asarray(limits), np.asarray(log_alpha_effective))
     _dot(ax, flow[-1], style["color"])
-    _draw_legend(ax, noisy=len(limits) > 0)
+    steps = {} if sgd is None or not len(sgd) else {"SGD": np.median(sgd, axis=0)}
+    steps |= {} if descent is None else {"gradient descent": descent}
+    for name, end in steps.items():
+        ax.plot(*to_plane(end), **_marker(name, 9), label=f"{name} ends")
+    _draw_legend(ax, ["gradient flow", *(["stochastic flow", "its median"] if len(limits) else []), *steps])
 
 
 def _evenly(points, count):
@@ -149,7 +159,7 @@ def _draw_cloud(ax, limits, log_alpha_effective):
     normal = np.array([1.2 / 2**0.5, 1.0]) / np.hypot(1.2 / 2**0.5, 1.0)
     shift = 0.035 + 0.115 * (np.arange(100) * GOLDEN % 1)
     points = to_plane(limits[picked]) + shift[:, None] * normal
-    figures.dots(ax, *points.T, color=colour, label="noisy runs")
+    figures.dots(ax, *points.T, color=colour, label="stochastic flow")
     median = order[len(order) // 2]
     touching = level_set(log_alpha_effective[median], limits[median])
     dashed = {"color": colour, "linewidth": 1.4, "linestyle": (0, (4, 2))}
@@ -157,23 +167,28 @@ def _draw_cloud(ax, limits, log_alpha_effective):
     _dot(ax, to_plane(limits[median]), colour)
 
 
-def _draw_legend(ax, *, noisy):
-    # Three rows in the corner that is empty in every frame; colour only in the samples, words in ink.
-    blue, red = figures.role("gradient flow")["color"], figures.role("stochastic flow")["color"]
-    rows = [("gradient flow", blue, "-"), ("noisy runs", red, ""), ("their median", red, (0, (4, 2)))]
-    rows = rows if noisy else rows[:1]
-    for k, (name, colour, line) in enumerate(rows):
-        height = 1.045 - 0.078 * k
-        if line:
+def _draw_legend(ax, names):
+    # A row for each in the corner that is empty in every frame; colour only in the samples, words in ink.
+    red = figures.role("stochastic flow")["color"]
+    lines = {
+        "gradient flow": (figures.role("gradient flow")["color"], "-"),
+        "its median": (red, (0, (4, 2))),
+    }
+    for k, name in enumerate(names):
+        height = 1.075 - 0.07 * k
+        if name in lines:
+            colour, line = lines[name]
             ax.plot([0.5, 0.58], [height] * 2, color=colour, linewidth=2, linestyle=line)
             _dot(ax, (0.54, height), colour, size=7)
-        else:
+        elif name == "stochastic flow":
             spread = height + np.array([0.01, -0.01, 0.012, -0.008])
-            figures.dots(ax, [0.505, 0.53, 0.555, 0.58], spread, color=colour, label="_sample")
+            figures.dots(ax, [0.505, 0.53, 0.555, 0.58], spread, color=red, label="_sample")
+        else:
+            ax.plot(0.54, height, **_marker(name, 8))
         ax.text(0.61, height, name, va="center")
 
 
-def draw_strip(ax, ends, *, current, flow_end, least_norm_end):
+def draw_strip(ax, ends, *, current, flow_end, least_norm_end, sgd=None, descent=None):
     """Draw where the runs end along the line of solutions, one row for each noise level.
 
     Parameters
@@ -186,6 +201,8 @@ def draw_strip(ax, ends, *, current, flow_end, least_norm_end):
         The γ to show in bold.
     flow_end, least_norm_end : float
         β₂ = β₃ where gradient flow ends, and at the least-norm solution.
+    sgd, descent : dict of float to array_like, optional
+        β₂ = β₃ at the ends of SGD and of gradient descent with step γ: their medians are marked.
 
     Examples
     --------
@@ -215,6 +232,10 @@ def draw_strip(ax, ends, *, current, flow_end, least_norm_end):
     ax.plot([flow_end] * 2, [0, foot + 0.5], color=blue, linewidth=1)
     for row, (gamma, values) in enumerate(ends.items()):
         _draw_row(ax, -row, gamma, np.quantile(values, [0.05, 0.5, 0.95]), gamma == current, width)
+        for name, found in (("SGD", sgd or {}), ("gradient descent", descent or {})):
+            if np.size(found.get(gamma, ())):
+                middle = np.median(found[gamma])
+                _draw_step(ax, -row, name, gamma, middle, gamma == current, 1.1 * least_norm_end)
 
 
 def _draw_row(ax, height, gamma, quantiles, bold, width):
@@ -227,6 +248,19 @@ def _draw_row(ax, height, gamma, quantiles, bold, width):
         (bar,) = ax.plot([low, high], [height] * 2, color=colour, linewidth=6 if bold else 1.4, label=label)
         bar.digest = f"median {middle:.3f}, middle 90 % from {low:.3f} to {high:.3f}"
     _dot(ax, (middle, height), colour, size=9 if bold else 5)
+
+
+def _draw_step(ax, height, name, gamma, middle, bold, rim):
+    # A discrete algorithm's median end; an arrow at the rim where that lies beyond the strip.
+    style, label = _marker(name, 7 if bold else 4), f"{name} at γ = {gamma:g}"
+    (mark,) = ax.plot(min(middle, rim), height, **style, label=label)
+    mark.digest = f"median {middle:.3f}"
+    if middle > rim:
+        ax.text(1.03 * rim, height, "→", va="center")
+
+
+def _marker(name, size):
+    return figures.role(name, points=True) | {"markersize": size}
 
 
 def _dot(ax, point, colour, size=9):

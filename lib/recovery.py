@@ -30,7 +30,7 @@ def distances(n, d, sparsity, log_alpha, *, draws, rng=None) -> tuple[np.ndarray
     n, d, sparsity : int
         As for ``problems.sparse_regression``: β* is 1 on its first ``sparsity`` coordinates.
     log_alpha : array_like, shape (A,)
-        log α of each limit, argmin φ_α.
+        log α of each limit, argmin φ_α; empty when only least ℓ₁ is asked for.
     draws : int
         How many data sets.
     rng : int, SeedSequence or numpy Generator, optional
@@ -66,8 +66,9 @@ def distances(n, d, sparsity, log_alpha, *, draws, rng=None) -> tuple[np.ndarray
         problem = sparse_regression(n, d, sparsity, rng=stream)
         found = bias.basis_pursuit(problem.X, problem.y).raise_if_failed()
         pursuit[k] = problem.squared_distance(found.beta) ** 0.5 / size
-        found = bias.minimise_many(levels, problem.X, problem.y).raise_if_failed()
-        limits[k] = problem.squared_distance(found.beta) ** 0.5 / size
+        if len(levels):
+            found = bias.minimise_many(levels, problem.X, problem.y).raise_if_failed()
+            limits[k] = problem.squared_distance(found.beta) ** 0.5 / size
     return pursuit, limits
 
 

@@ -9,12 +9,12 @@ Near the interpolator β̃ itself that is γ < γ_c: an order of magnitude, and 
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from lib import bias
-from lib.records import as_coefficients, as_count, as_data, as_design, as_log_alpha
+from lib.records import as_array, as_coefficients, as_count, as_data, as_design, as_log_alpha
 
-__all__ = ["energy_scale", "failure_interval", "theorem_scale"]
+__all__ = ["energy_scale", "failure_interval", "median_interval", "theorem_scale"]
 
 
 def theorem_scale(X, y, *, log_alpha, failure) -> float:
@@ -130,3 +130,40 @@ def failure_interval(failures, runs):
     failures = as_count("failures", failures, least=0, most=runs)
     interval = binomtest(failures, runs).proportion_ci(0.95, method="exact")
     return float(interval.low), float(interval.high)
+
+
+def median_interval(values):
+    """Where the median of the law lies that some runs are drawn from: the exact 95 % interval by ranks.
+
+    Between the k-th smallest and the k-th largest value, with the largest k for which fewer than k of n fair
+    coins show heads with probability at most 2.5 %. No law is assumed, and no scale: the interval of
+    the logarithms is the logarithm of the interval.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        One number a run, at least 6 of them.
+
+    Returns
+    -------
+    low, high : float
+        Ends of the interval.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than 6 values, or one is not finite.
+
+    Examples
+    --------
+    >>> from lib.step_sizes import median_interval
+    >>> median_interval([5.0, 1.0, 4.0, 2.0, 6.0, 3.0])
+    (1.0, 6.0)
+    """
+    values = np.sort(as_array("values", values, ndim=1))
+    if len(values) < 6:
+        raise ValueError(
+            f"values must hold at least 6 runs for a 95 % interval; received {len(values)}. Simulate more."
+        )
+    k = max(1, int(binom.ppf(0.025, len(values), 0.5)))
+    return float(values[k - 1]), float(values[-k])

@@ -201,14 +201,26 @@ def test_the_spiral_is_a_trajectory():
     np.testing.assert_allclose(speed * pace, 1, rtol=1e-5)
 
 
-def test_the_valley_is_smooth_and_bounded_below():
-    F, rng, h = spiral_valley(), np.random.default_rng(0), 1e-5
+@pytest.mark.parametrize("cutoff", [0.0, 0.25, 0.6])
+def test_the_gradient_of_the_valley_and_its_bound(cutoff):
+    F, rng, h = spiral_valley(cutoff=cutoff), np.random.default_rng(0), 1e-5
     x = rng.uniform(-1.2, 1.2, (400, 2))
     slope = np.stack([(F.value(x + h * e) - F.value(x - h * e)) / (2 * h) for e in np.eye(2)], axis=-1)
     np.testing.assert_allclose(F.gradient(x), slope, atol=1e-7)
     assert (F.value(x) >= 0).all()
     assert F.gradient(np.zeros(2)).tolist() == [0.0, 0.0]
     assert F.value([1.0, 0.0]) == 0
+
+
+def test_the_cutoff_changes_nothing_beyond_it_and_removes_the_jump_at_the_origin():
+    published, smooth = spiral_valley(), spiral_valley(cutoff=0.25)
+    x = spiral(np.linspace(1.1, 9, 50))
+    np.testing.assert_array_equal(published.gradient(x), smooth.gradient(x))
+    np.testing.assert_array_equal(published.value(x), smooth.value(x))
+    s, angle = 5e-3, 1 + np.pi / 2
+    cross = s * np.array([np.cos(angle), np.sin(angle)])
+    jump = [24 * (F.value(-cross) - F.value(cross)) / s**4 for F in (published, smooth)]
+    np.testing.assert_allclose(jump, [192 / np.e, 0], rtol=1e-3, atol=1e-12)
 
 
 def test_other_starts_wind_around_the_circle_too():
@@ -243,6 +255,7 @@ def test_the_stiff_integrator_starts_like_the_explicit_one():
         (lambda: power_worst_case(0.5), "exponent must be greater than 1"),
         (lambda: envelope_bound(softplus(), [0.0], 0.0), "time must be finite and greater than 0"),
         (lambda: lojasiewicz_constant(wavy_parabola(), 2.0, 1.0), "low must be smaller than high"),
+        (lambda: spiral_valley(cutoff=1.0), "cutoff must be below 1, where the spiral winds; received 1.0"),
         (lambda: spiral(0.5), "angle must be greater than 1; received 0.5"),
     ],
 )

@@ -7,11 +7,13 @@ import pytest
 from scipy.integrate import quad
 
 from lib import effective_process
-from lib.fluctuations import effective_temperature
+from lib.clusters import ThreeClusters, simulate_three_clusters
+from lib.effective_process import solve
+from lib.fluctuations import effective_temperature, mode_temperature, replica_distance
 from lib.margins import LOSSES
 from lib.meanfield import disagreement, gaussian_mixture, gaussian_mixture_runs, warm_sign_retrieval
+from lib.mixture_statics import mixture_end
 from lib.mixtures import Mixture, simulate_gaussian_mixture, twin_runs
-from lib.persistence import Batches
 from lib.records import RunFailed
 from lib.sign_retrieval import simulate_sign_retrieval
 
@@ -80,18 +82,18 @@ def test_the_result_does_not_depend_on_the_jitter(jitter):
 
     def final(jitter):
         rule = LOSSES["square"]
-        kernels, _, ended = effective_process.sweep(
-            np.random.default_rng(0),
-            lambda generator: np.zeros(4000),
-            slopes=lambda r, a: rule.slopes(r),
-            watch=lambda r, a: (rule.value(r).mean(), 0.0),
-            batches=Batches(batch_fraction=1.0, step_size=0.2),
+        physics = {key: SQUARE[key] for key in BASE if key != "initial_variance"}
+        found = effective_process.solve(
+            lambda generator, K: (np.zeros(K), None),
+            lambda r, _: rule.slopes(r),
+            lambda r, _: (rule.value(r).mean(),),
+            **physics,
             start_variance=0.3,
+            samples=4000,
             jitter=jitter,
-            **{key: SQUARE[key] for key in ("alpha", "noise_variance", "ridge", "step_size", "steps")},
+            rng=0,
         )
-        assert ended is None
-        return kernels.covariance(0.3, 2.0)[20, 20]
+        return found.raise_if_failed().correlation[0, 20, 20]
 
     assert final(jitter) == pytest.approx(final(1e-8), rel=0.01)
 
@@ -100,12 +102,12 @@ def test_a_full_batch_overflows_without_jitter_and_says_so(monkeypatch):
     """The trap that looks like an instability of the dynamics: pivots of the size of rounding."""
     full = SQUARE | {"steps": 60, "samples": 500, "ridge": 0.0}
     sane = gaussian_mixture(**full, rng=0).raise_if_failed()
-    run = effective_process.sweep
+    run = effective_process.solve
 
     def bare(*arguments, **options):
         return run(*arguments, **options | {"jitter": 0.0})
 
-    monkeypatch.setattr("lib.meanfield.sweep", bare)
+    monkeypatch.setattr("lib.meanfield.solve", bare)
     bad = gaussian_mixture(**full, rng=0)
     assert bad.status != 0 or abs(bad.training_loss[-1] - sane.training_loss[-1]) > sane.training_loss[-1]
 
@@ -146,6 +148,13 @@ def THEORY(physics):
 
 def SIMULATION(physics):
     return simulate_gaussian_mixture(**physics, dimension=60, replicas=3, rng=3)
+
+
+def test_solve_refuses_what_is_no_function_and_a_term_it_does_not_have():
+    with pytest.raises(TypeError, match="watch must be a function; received 3"):
+        solve(print, print, 3, **CLUSTERS, steps=2)
+    with pytest.raises(ValueError, match="leave_out must be one of response"):
+        solve(print, print, print, **CLUSTERS, steps=2, leave_out="centre")
 
 
 def test_the_sweep_is_causal_bit_by_bit():
@@ -314,6 +323,103 @@ def test_warm_sign_retrieval_agrees_with_simulation_for_short_times():
     for mine, theirs in ((theory.magnetisation, runs.overlap), (theory.training_loss, runs.loss)):
         assert np.abs(disagreement(mine, theirs)[[5, 10, 25]]).max() < 4.5
     np.testing.assert_allclose(np.diagonal(theory.correlation, axis1=1, axis2=2), 1, rtol=1e-12)
+
+
+# --- three clusters ---------------------------------------------------------------------------------
+
+CLUSTERS = {"alpha": 3, "noise_variance": 0.1, "ridge": 0.1, "batch_fraction": 0.5, "step_size": 0.1}
+CLUSTERS |= {"start_overlap": 0.3, "start_variance": 0.01, "persistence": TAU}
+
+
+def test_slopes_of_the_three_clusters_are_derivatives_of_the_loss():
+    problem, h = ThreeClusters(noise_variance=0.1, threshold=0.7), np.linspace(-2, 2, 9)
+    for y in (-1.0, 1.0):
+        loss = [problem.watch(np.array([v]), y)[0] for v in (h[:, None] + [-1e-4, 0.0, 1e-4]).ravel()]
+        low, middle, high = np.reshape(loss, (9, 3)).T
+        slope, curvature = problem.slopes(h, y)
+        np.testing.assert_allclose((high - low) / 2e-4, slope, atol=1e-7)
+        np.testing.assert_allclose((high - 2 * middle + low) / 1e-8, curvature, atol=1e-5)
+
+
+def test_the_three_clusters_are_not_convex_and_half_the_samples_lie_in_the_middle():
+    problem = ThreeClusters(noise_variance=0.1, threshold=0.7)
+    assert problem.slopes(np.zeros(1), 1.0)[1] < 0
+    a, y = problem.draw(np.random.default_rng(0), 40_000)
+    assert (y < 0).mean() == pytest.approx(0.5, abs=0.01)
+    assert a[y < 0].std() == pytest.approx(0.1**0.5, rel=0.02)
+    assert np.abs(a[y > 0]).mean() == pytest.approx(1, rel=0.01)
+
+
+def test_test_error_of_the_three_clusters_is_that_of_new_samples():
+    problem, rng = ThreeClusters(noise_variance=0.1, threshold=0.7), np.random.default_rng(1)
+    a, y = problem.draw(rng, 200_000)
+    h = 0.8 * a + (0.1 * 0.5) ** 0.5 * rng.standard_normal(a.size)  # m = 0.8, C = m² + 0.5
+    assert problem.test_error(0.8, 0.64 + 0.5) == pytest.approx(problem.watch(h, y)[1], abs=5 / 900)
+
+
+def test_theory_and_networks_agree_on_three_clusters():
+    problem = ThreeClusters(noise_variance=0.1, threshold=0.7)
+    theory = solve(
+        problem.draw, problem.slopes, problem.watch, **CLUSTERS, steps=30, runs=6, samples=4000, rng=0
+    )
+    runs = simulate_three_clusters(**CLUSTERS, steps=30, threshold=0.7, dimension=200, replicas=40, rng=1)
+    at = [1, 5, 10, 30]
+    for mine, theirs in (
+        (theory.magnetisation, runs.magnetisation),
+        (np.diagonal(theory.correlation, axis1=1, axis2=2), runs.norm),
+        (theory.watched[..., 0], runs.training_loss),
+        (theory.watched[..., 1], runs.training_error),
+    ):
+        assert np.abs(disagreement(mine, theirs)[at]).max() < 4.5
+
+
+# --- where it ends, and how far replicas part -------------------------------------------------------
+
+
+def test_the_end_of_ridge_regression_is_an_average_over_marchenko_pastur():
+    """Square loss: V = ⟨1/(λ + Δx)⟩ over the spectrum; the centre is one direction of N."""
+    end = mixture_end(alpha=2, noise_variance=0.5, ridge=0.3, loss="square").raise_if_failed()
+    assert end.response == pytest.approx(marchenko_pastur(lambda x: 1 / (0.3 + 0.5 * x), 2.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "square"])
+def test_the_end_is_the_minimiser_of_large_networks(loss):
+    physics = {"alpha": 2.0, "noise_variance": 0.5, "ridge": 1.0, "loss": loss}
+    end = mixture_end(**physics).raise_if_failed()
+    clock = {"step_size": 0.3, "steps": 60, "batch_fraction": 1.0, "initial_variance": 0.01}
+    runs = simulate_gaussian_mixture(**physics, **clock, dimension=400, replicas=30, rng=2)
+    for name in ("magnetisation", "training_loss", "training_error", "test_error"):
+        last = getattr(runs, name)[:, -1]
+        assert abs(last.mean() - getattr(end, name)) < 4.5 * last.std(ddof=1) / 30**0.5, name
+
+
+def test_the_end_refuses_a_kink_and_reports_what_it_cannot_solve():
+    with pytest.raises(ValueError, match="loss must be logistic or square"):
+        mixture_end(alpha=2, noise_variance=1, ridge=1, loss="squared_hinge")
+    with pytest.raises(RunFailed, match="Choose a larger ridge"):
+        mixture_end(alpha=0.3, noise_variance=4, ridge=1e-3).raise_if_failed()
+
+
+def test_replicas_with_the_full_batch_stay_together_and_others_part_by_twice_the_fluctuation():
+    physics = {name: WARM[name] for name in WARM} | {"dimension": 100}
+    full = replica_distance(**physics | {"batch_fraction": 1.0}, replicas=2, rng=0)
+    assert full.distance.max() == 0
+    pairs = replica_distance(**physics, replicas=40, rng=0)
+    half = pairs.distance[:, 30:].mean(1) / 2
+    clock = {"step_size": 0.4, "noise_variance": 1.0, "lags": [6.4], "start": 8.0}
+    runs = simulate_gaussian_mixture(**physics, replicas=40, rng=1)
+    drop = effective_temperature(runs, **clock).correlation_drop[:, 0]
+    assert abs(disagreement(half, drop)) < 4.5
+
+
+def test_temperature_of_a_mode_is_that_of_the_recursion_it_describes():
+    """x ← φx + η ξ with ξ of variance σ² and correlation ρⁿ: T = a⟨x²⟩, summed term by term."""
+    physics = {"alpha": 5.0, "noise_variance": 1.0, "ridge": 0.5, "batch_fraction": 0.3, "step_size": 0.2}
+    end = mixture_end(alpha=5.0, noise_variance=1.0, ridge=0.5 / 0.3)
+    a, variance, rho = 0.3 / end.response, 0.21 * 5 * end.slope_square, 1 - 0.2 / (0.3 * TAU)
+    phi, n = 1 - 0.2 * a, np.arange(200)
+    both = 0.04 * variance * np.sum(phi ** (n[:, None] + n) * rho ** np.abs(n[:, None] - n))
+    assert mode_temperature(**physics, persistence=TAU) == pytest.approx(a * both, rel=1e-9)
 
 
 # --- failure and refusal --------------------------------------------------------------------------------

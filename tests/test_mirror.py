@@ -42,6 +42,26 @@ def plain(phi, offset, step_size, batches, momentum=0.0):
 
 
 @every_geometry
+def test_all_d_coordinates_and_the_n_coefficients_take_the_same_steps(phi):
+    offset = phi.mirror(START)
+    step, batches = 0.2 * stable(phi, offset), RNG.integers(0, N, (40, 1))
+    ours = mirror.in_weights(phi, X, Y, start=[START], step_size=step, steps=40, samples=batches)
+    settings = {"step_size": step, "steps": 40, "offset": offset}
+    theirs = mirror.stochastic_mirror_descent(phi, X, Y, indices=batches, **settings).beta
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(ours[0], plain(phi, offset, step, batches), rtol=1e-10, atol=1e-13)
+    whole = mirror.in_weights(phi, X, Y, start=[START], step_size=step, steps=40)
+    np.testing.assert_allclose(
+        whole, mirror.mirror_descent(phi, X, Y, **settings).beta, rtol=1e-10, atol=1e-13
+    )
+
+
+def test_samples_of_the_wrong_shape_get_a_sentence():
+    with pytest.raises(ValueError, match=r"samples must have the shape \(steps, runs\), \(3, 1\)"):
+        mirror.in_weights(SquaredNorm(), X, Y, start=[START], step_size=0.1, steps=3, samples=[[0]])
+
+
+@every_geometry
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 def test_a_step_is_the_one_of_the_slides(phi, momentum):
     offset, everything = phi.mirror(START), [np.arange(N)] * 40

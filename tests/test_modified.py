@@ -17,6 +17,7 @@ from lib.modified import (
     modified_field,
     modified_gradient,
     modified_loss,
+    parabola_series,
     polynomial_field,
     truncated,
 )
@@ -68,6 +69,11 @@ def test_series_of_x_squared_and_of_the_linear_field_are_the_known_rationals():
     assert polynomial_field([0, third], 5) == [
         [0, Fraction((-1) ** k, k + 1) * third ** (k + 1)] for k in range(6)
     ]
+
+
+def test_the_far_series_of_x_squared_is_that_of_the_recursion():
+    assert parabola_series(8) == [g[-1] for g in polynomial_field([0, 0, 1], 8)]
+    assert parabola_series(0) == [1]
 
 
 def test_series_of_the_cubic_field_is_the_known_one():
@@ -333,6 +339,7 @@ def test_reference_flow_is_exact_to_rounding():
         (lambda: polynomial_field([], 1), "must not be empty"),
         (lambda: polynomial_field([1, float("nan")], 1), "finite rational numbers"),
         (lambda: polynomial_field([1, None], 1), "finite rational numbers"),
+        (lambda: parabola_series(-1), "order must be at least 0; received -1"),
         (lambda: polynomial_field([1], -1), "order must be at least 0; received -1"),
         (lambda: truncated(CUBIC, 0.0), "step must be finite and greater than 0; received 0.0"),
         (lambda: linear_rate(1.0, -0.1), "step must be finite and greater than 0; received -0.1"),

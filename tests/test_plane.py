@@ -40,9 +40,29 @@ def test_both_panels_are_drawn_and_described(noisy):
         log_alpha_effective=cloud[1],
         vertex=VERTEX,
         least_norm=LEAST_NORM,
+        **({"sgd": limits[:5], "descent": limits[-1]} if noisy else {}),
     )
-    ends = {0.0: limits[-1:, 1], 0.4: limits[:, 1]}
-    plane.draw_strip(below, ends, current=0.4, flow_end=limits[-1, 1], least_norm_end=LEAST_NORM[1])
+    ends, steps = {0.0: limits[-1:, 1], 0.4: limits[:, 1]}, {0.4: limits[:5, 1]}
+    plane.draw_strip(
+        below,
+        ends,
+        current=0.4,
+        flow_end=limits[-1, 1],
+        least_norm_end=LEAST_NORM[1],
+        sgd=steps,
+        descent={0.4: [0.9]},
+    )
     digest = figures.show(fig, "It touches.").digest
-    assert ("noisy runs: 100 points" in digest) == noisy
+    assert ("stochastic flow: 100 points" in digest) == noisy
+    assert ("SGD ends: 1 point" in digest) == noisy
     assert "ends at γ = 0.4: median 0.150, middle 90 % from 0.105 to 0.195" in digest
+    assert "SGD at γ = 0.4: median 0.101" in digest
+    assert "gradient descent at γ = 0.4: median 0.900" in digest  # beyond the strip, and said all the same
+
+
+def test_sgd_that_never_settles_leaves_no_mark():
+    path = np.linspace(0, 1, 50)[:, None] * VERTEX
+    _, ax = figures.canvas(4.1)
+    empty = {"limits": np.empty((0, 3)), "log_alpha_effective": np.empty((0, 3)), "sgd": np.empty((0, 3))}
+    plane.draw_plane(ax, log_alpha=-1.5, path=path, vertex=VERTEX, least_norm=LEAST_NORM, **empty)
+    assert not [line for line in ax.lines if str(line.get_label()).startswith("SGD")]

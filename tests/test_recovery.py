@@ -70,6 +70,9 @@ def test_distances_do_not_depend_on_how_many_follow():
     for a, b in zip(few, many, strict=True):
         np.testing.assert_array_equal(a, b[:2])
     assert (few[1][:, 0] > few[1][:, 1]).all()
+    pursuit, none = recovery.distances(15, 30, 2, [], draws=2, rng=3)
+    np.testing.assert_array_equal(pursuit, few[0])
+    assert none.shape == (2, 0)
 
 
 def test_the_interval_has_its_coverage():

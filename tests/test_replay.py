@@ -50,15 +50,16 @@ def test_a_kernel_draws_numbers_with_other_last_bits_but_the_same_whole_numbers(
 def test_fresh_seeds_reach_the_library_and_data_can_be_kept():
     code = (
         "from lib import problems, records; "
-        "print(problems.sparse_regression(3, 5, 1, rng=1).X[0, 0], records.as_generator(1).random())"
+        "print(problems.sparse_regression(3, 5, 1, rng=1).X[0, 0], records.as_generator(1).random(), "
+        "np.random.default_rng([6, 1]).random())"
     )
     plain, fresh, kept = (
         draws(code),
         draws(code, FRESH_SEED="7"),
         draws(code, FRESH_SEED="7", FRESH_DATA="kept"),
     )
-    assert [a != b for a, b in zip(plain, fresh, strict=True)] == [True, True]
-    assert [a != b for a, b in zip(plain, kept, strict=True)] == [False, True]
+    assert [a != b for a, b in zip(plain, fresh, strict=True)] == [True, True, True]
+    assert [a != b for a, b in zip(plain, kept, strict=True)] == [False, True, True]
 
 
 def test_every_machine_replays_the_baseline_and_two_seeds_of_last_bits():

@@ -89,6 +89,34 @@ def test_rademacher_bound_solves_gardners_equation_and_is_empty_up_to_two():
     assert statics.rademacher_bound(2.001) < 1
 
 
+def test_a_draw_from_the_posterior_errs_more_than_its_mean():
+    """Two draws overlap by q, the mean and the teacher by √q; at large α the errors fall like 1/α."""
+    found = statics.bayes_optimal(2.0)
+    assert found.gibbs_error == pytest.approx(np.arccos(found.overlap) / np.pi, rel=1e-12)
+    far = statics.bayes_optimal(1e6)
+    assert far.gibbs_error / far.error == pytest.approx(np.sqrt(2), rel=1e-6)  # 1 − q = π²ε² there
+    known = statics.bayes_optimal(1.4, teacher="binary")
+    assert known.gibbs_error == known.error == 0
+
+
+@pytest.mark.parametrize("alpha", [2.5, 8.0])
+def test_hebbs_rule_on_random_labels_reaches_the_lower_bound(alpha):
+    d, rng = 400, np.random.default_rng(0)
+    reached = []
+    for _ in range(10):
+        x, label = rng.standard_normal((int(alpha * d), d)), rng.choice([-1.0, 1.0], int(alpha * d))
+        reached.append(np.mean(label * np.sign(x @ (label @ x))))
+    error = np.std(reached, ddof=1) / np.sqrt(10)
+    assert abs(np.mean(reached) - statics.rademacher_lower_bound(alpha)) < 4 * error < 0.04
+
+
+def test_rademacher_bounds_enclose_the_complexity():
+    alphas = np.geomspace(0.1, 1e4, 30)
+    upper = np.array([statics.rademacher_bound(alpha) for alpha in alphas])
+    lower = np.array([statics.rademacher_lower_bound(alpha) for alpha in alphas])
+    assert np.all((lower > 0) & (lower < upper) & (upper <= 1))
+
+
 def test_rademacher_bound_decays_like_the_cube_root():
     ratio = statics.rademacher_bound(8e6) / statics.rademacher_bound(1e6)
     assert ratio == pytest.approx(0.5, rel=1e-3)
@@ -147,6 +175,67 @@ def test_the_proximal_point_satisfies_its_equation(V):
     field = np.linspace(-60, 60, 2001)
     x = covariate.proximal(field, V)
     assert np.abs((x - field) / V - expit(-x)).max() < 1e-10
+
+
+def test_the_expectations_of_the_docstring_hold_at_the_logistic_fixed_point():
+    """V̂, q̂, m̂ by plain sums over both labels, with the proximal map's slope by differences."""
+    omega, rho, alpha, penalty = np.geomspace(3, 1 / 3, 20), 1.4, 1.5, 0.2
+    kappa = omega / np.sqrt(20)
+    curve = statics.covariate_model(omega, kappa, rho=rho, alpha=alpha, penalty=penalty, task="logistic")
+    V, q, m = curve.V, curve.q, curve.m
+    xi = np.linspace(-10, 10, 2001)
+    weight = norm.pdf(xi) / norm.pdf(xi).sum()
+    field, mean, width = np.sqrt(q) * xi, m / np.sqrt(q) * xi, np.sqrt(rho - m**2 / q)
+
+    def f(y, field):
+        return y * (covariate.proximal(y * field, V) - y * field) / V
+
+    hats, training, h = np.zeros(3), 0.0, 1e-5
+    for y in (-1, 1):
+        odds, tilt = norm.cdf(y * mean / width), y * norm.pdf(mean / width) / width
+        bend = (f(y, field + h) - f(y, field - h)) / (2 * h)
+        hats += alpha * np.array([-weight @ (odds * bend), weight @ (odds * f(y, field) ** 2), 0])
+        hats[2] += alpha * weight @ (f(y, field) * tilt)
+        training += weight @ (odds * np.logaddexp(0, -y * (field + V * f(y, field))))
+    share = 1 / (penalty + hats[0] * omega)
+    again = (
+        np.mean(omega * share),
+        hats[1] * np.mean((omega * share) ** 2) + hats[2] ** 2 * np.sum(kappa**2 * omega * share**2),
+        hats[2] * np.sum(kappa**2 * share),
+        training,
+    )
+    assert again == pytest.approx((V, q, m, curve.training), rel=1e-8)
+
+
+def test_the_best_ridge_penalty_is_the_noise():
+    """On isotropic features with ρ = 1 the posterior mean is ridge with λ = σ²."""
+    found = statics.best_penalty([1.0], [1.0], rho=1.0, alpha=1.5, noise_variance=0.3).raise_if_failed()
+    assert found.penalty == pytest.approx(0.3, rel=0.02)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 2.0, 8.0])
+def test_tuned_logistic_regression_is_almost_the_best(alpha):
+    found = statics.best_penalty([1.0], [1.0], rho=1.0, alpha=alpha, task="logistic").raise_if_failed()
+    excess = found.curve.error / statics.bayes_optimal(alpha).error - 1
+    assert 0 < excess < 7e-4
+    for factor in (0.5, 2):
+        settings = {"rho": 1.0, "alpha": alpha, "penalty": factor * found.penalty, "task": "logistic"}
+        assert statics.covariate_model([1.0], [1.0], **settings).error > found.curve.error
+
+
+def test_a_best_penalty_at_an_end_of_the_bounds_says_so():
+    settings = {"rho": 1.0, "alpha": 1.5, "noise_variance": 0.3}
+    found = statics.best_penalty([1.0], [1.0], **settings, bounds=(1.0, 10.0))
+    with pytest.raises(RunFailed, match="widen them"):
+        found.raise_if_failed()
+
+
+def test_no_ridge_error_is_below_what_the_features_miss():
+    population = anisotropic(20)
+    omega, kappa = population.spectrum()
+    curve = statics.covariate_model(omega, kappa, rho=population.rho, alpha=1e6, penalty=1e-3)
+    assert population.unexplained == pytest.approx(0.25)
+    assert curve.error == pytest.approx(population.unexplained, rel=1e-4)
 
 
 def test_isotropy_is_one_eigenvalue_or_many():
@@ -233,6 +322,26 @@ def test_a_data_set_is_its_own_population():
 
 
 @pytest.mark.parametrize("task", ["ridge", "logistic"])
+def test_items_that_were_not_drawn_are_unseen(task):
+    rng = np.random.default_rng(5)
+    v, nu = rng.standard_normal((50, 4)), rng.standard_normal(50)
+    population = features.sampled_features(v, nu)
+    (drawn, field), (rest, other) = population.split(np.random.default_rng(0), 20)
+    rows = np.vstack([np.column_stack([drawn, field]), np.column_stack([rest, other])])
+    whole = np.column_stack([v - v.mean(axis=0), nu - nu.mean()])
+    assert np.sort(rows, axis=0) == pytest.approx(np.sort(whole, axis=0))
+    settings = {"samples": 20, "penalty": 0.5, "task": task, "replicas": 8, "rng": 1}
+    run = penalised.experiment(population, **settings)
+    assert np.all(run.unseen != run.error)
+    if task == "ridge":  # the mean over all is the weighted mean of training and unseen
+        assert run.error == pytest.approx((20 * run.training + 30 * run.unseen) / 50)
+    everything = penalised.experiment(population, **settings | {"samples": 50})
+    assert np.isnan(everything.unseen).all()
+    endless = penalised.experiment(anisotropic(5), **settings)
+    assert np.array_equal(endless.unseen, endless.error)
+
+
+@pytest.mark.parametrize("task", ["ridge", "logistic"])
 @pytest.mark.parametrize("shape", [(30, 8), (6, 20)])
 def test_the_fit_is_the_minimiser_another_solver_finds(task, shape):
     rng = np.random.default_rng(3)
@@ -274,6 +383,8 @@ GOOD = {"rho": 1.0, "alpha": 1.0, "penalty": 0.1}
         (lambda: statics.bayes_optimal(-1.0), "alpha must be finite and greater"),
         (lambda: statics.bayes_optimal(1.0, teacher="rademacher"), "teacher must be one of"),
         (lambda: statics.rademacher_bound(float("nan")), "alpha must be"),
+        (lambda: statics.rademacher_lower_bound(0.0), "alpha must be"),
+        (lambda: statics.best_penalty([1.0], [1.0], rho=1.0, alpha=1.0, bounds=(1, 0.1)), "must increase"),
         (lambda: statics.covariate_model([1.0], [1.0, 2.0], **GOOD), "one entry for each eigenvalue"),
         (lambda: statics.covariate_model([-1.0, 1.0], [0.0, 0.5], **GOOD), "none negative"),
         (lambda: statics.covariate_model([0.0, 1.0], [0.1, 0.5], **GOOD), "alignment must be 0"),

@@ -77,3 +77,25 @@ def test_counts_out_of_range_are_refused():
         step_sizes.failure_interval(5, 4)
     with pytest.raises(TypeError, match="runs"):
         step_sizes.failure_interval(1, 4.5)
+
+
+@pytest.mark.parametrize("runs", [6, 9, 32, 63, 64, 200])
+def test_the_interval_of_the_median_is_the_sign_test(runs):
+    """A median below the low end would leave at most k − 1 runs below it: the most that 2.5 % allow."""
+    low, high = step_sizes.median_interval(np.random.default_rng(0).permutation(runs) + 1.0)
+    assert low + high == runs + 1
+    assert binom.cdf(low - 1, runs, 0.5) <= 0.025 < binom.cdf(low, runs, 0.5)
+
+
+def test_the_interval_of_the_median_covers_it():
+    drawn = np.random.default_rng(1).exponential(size=(2000, 25))
+    ends = np.array([step_sizes.median_interval(row) for row in drawn])
+    share = ((ends[:, 0] <= np.log(2)) & (np.log(2) <= ends[:, 1])).mean()
+    assert 0.945 < share < 0.975  # by ranks 0.957, ± 0.005
+
+
+def test_too_few_runs_for_a_median_are_refused():
+    with pytest.raises(ValueError, match="at least 6"):
+        step_sizes.median_interval(np.arange(5.0))
+    with pytest.raises(ValueError, match="finite"):
+        step_sizes.median_interval([np.nan] * 8)

@@ -44,9 +44,11 @@ MATHEMATICS = [
     *(
         "persistence",
         "margins",
+        "mixture_statics",
         "mixtures",
         "sign_retrieval",
         "effective_process",
+        "clusters",
         "meanfield",
         "fluctuations",
     ),

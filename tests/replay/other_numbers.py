@@ -77,7 +77,8 @@ if "FRESH_SEED" in os.environ:
         while frame is not None and frame.f_globals.get("__name__") in {"lib.records", "lib.ensembles"}:
             frame = frame.f_back
         kept = os.environ.get("FRESH_DATA") == "kept" and frame.f_globals.get("__name__") in DATA
-        whole = isinstance(given, int | np.integer) and not isinstance(given, bool)
-        return original([int(given), shift] if whole and not kept else given)
+        whole = np.asarray(given if isinstance(given, int | list | tuple | np.integer) else 0.5)
+        fresh = whole.dtype.kind in "iu" and not kept
+        return original([*map(int, whole.ravel()), shift] if fresh else given)
 
     np.random.default_rng = default_rng
