@@ -1,11 +1,12 @@
-"""Two other diffusions for SGD on the diagonal network: Langevin's, and one whose noise forgets the data.
+"""Three other diffusions for SGD on the diagonal network: Langevin's, and two whose noise forgets the data.
 
 Notation (002, "Bonus 0: other SDE modelisations"; otherwise that of ``lib.diffusions``). β = w₊² − w₋²,
 w±(0) = α, r = Xβ − y, L(β) = ‖r‖²/4n, g = Xᵀr/n, so that ∇L = ±w±⊙g. The stochastic gradient flow has noise
-that lives in the span of the rows of X and dies with the loss. Langevin's does neither, the other one's dies:
+that lives in the span of the rows of X and dies with the loss. Langevin's does neither, the others only die:
 
     Langevin          dw± = ∓w±⊙g dt + √(2T) dB±,             B± in ℝᵈ, independent, T the temperature
     without structure dw± = ∓w±⊙g dt ± 2√(γL/n) w±⊙dB,        B in ℝᵈ: no Xᵀ
+    additive          dw± = ∓w±⊙g dt + 2√(γL/n) dB±,          neither w± nor Xᵀ: T = 2γL/n
 
 Langevin: w₊w₋ is a martingale, its drifts −g and +g cancel; near the zero-loss set L settles at nT/2. Without
 structure, by Itô's formula, with M = 2∫√(γL/n) dB in ℝᵈ and s = ∫L dt,
@@ -27,7 +28,7 @@ from lib.ensembles import Recorder, recorded_steps, run_blocks, strike_out
 from lib.potentials import scaled_sinh
 from lib.records import Run, as_array, as_data, as_log_alpha, as_observers, as_positive
 
-__all__ = ["LangevinRun", "UnstructuredRun", "langevin", "unstructured_noise_flow"]
+__all__ = ["LangevinRun", "UnstructuredRun", "additive_noise_flow", "langevin", "unstructured_noise_flow"]
 
 CHUNK = 4096  # normal numbers drawn at once from one replica's stream
 REMEDY = "Choose a smaller dt."
@@ -35,7 +36,7 @@ REMEDY = "Choose a smaller dt."
 
 @dataclass(frozen=True, kw_only=True)
 class LangevinRun(Run):
-    """A ``Run`` of Langevin's equation.
+    """A ``Run`` of Langevin's equation, or of the one with additive noise that dies with the loss.
 
     Parameters
     ----------
@@ -173,16 +174,78 @@ def langevin(
     >>> round(float(run.loss[:, 40:].mean() / (1 * 1e-4 / 2)), 1)
     1.0
     """
-    plan = _plan(X, y, log_alpha, dt, horizon, record, observe)
-    if plan.log_alpha.min() < -700:
-        raise ValueError(
-            f"log_alpha must be above -700 for weights stored as numbers; received {plan.log_alpha.min()}. "
-            "Choose a larger start."
-        )
+    plan = _stored_weights(_plan(X, y, log_alpha, dt, horizon, record, observe))
     temperature = as_positive("temperature", temperature, zero=True)
     return LangevinRun(
         **_run(_Langevin, plan, (temperature,), temperature * len(plan.y), rng, replicas, executor)
     )
+
+
+def additive_noise_flow(
+    X,
+    y,
+    *,
+    log_alpha,
+    step_size,
+    dt,
+    horizon,
+    replicas=1,
+    rng=None,
+    record=50,
+    observe=None,
+    executor=None,
+) -> LangevinRun:
+    """The flow dw± = ∓w±⊙g dt + 2√(γL/n) dB±: noise that dies with the loss and forgets both w± and Xᵀ.
+
+    It is Langevin's equation at the temperature 2γL/n of the moment. A step is
+    w± ← w± e^{∓dt·g} + 2√(γL dt/n) ξ, with L at the left point and ξ standard normal.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d)
+        Inputs.
+    y : array_like, shape (n,)
+        Targets.
+    log_alpha : float or array_like, shape (d,)
+        log of the initial weights, above −700: they are stored as they are.
+    step_size : float
+        γ, in the noise.
+    dt : float
+        Integration step.
+    horizon : float
+        Flow time, cut into equal steps no longer than dt.
+    replicas : int, optional
+        R.
+    rng : int, SeedSequence or numpy Generator, optional
+        Seed.
+    record : int or array_like, optional
+        How many equally spaced instants to record, both ends included, or the increasing instants (moved
+        to the nearest step); the run ends at the last.
+    observe : dict of str to callable, optional
+        Functions of β (R, d), a block of replicas at a time, to record as well.
+    executor : concurrent.futures.Executor, optional
+        Where blocks of 64 replicas run; the numbers do not depend on it.
+
+    Returns
+    -------
+    LangevinRun
+        With ``product``. Replicas that diverged have status 1 and NaN.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When an argument has a wrong shape or value.
+
+    Examples
+    --------
+    >>> from lib.other_noises import additive_noise_flow
+    >>> options = dict(log_alpha=-1.0, step_size=0.05, dt=0.05, horizon=200, replicas=8, rng=0)
+    >>> bool((additive_noise_flow([[1.0, 2.0]], [1.0], **options).loss[:, -1] < 1e-9).all())
+    True
+    """
+    plan = _stored_weights(_plan(X, y, log_alpha, dt, horizon, record, observe))
+    physics = (as_positive("step_size", step_size),)
+    return LangevinRun(**_run(_Additive, plan, physics, 0.0, rng, replicas, executor))
 
 
 def unstructured_noise_flow(
@@ -297,6 +360,16 @@ def _plan(X, y, log_alpha, dt, horizon, record, observe):
     )
 
 
+def _stored_weights(plan):
+    """The plan, or a sentence when its weights cannot be stored as numbers."""
+    if plan.log_alpha.min() < -700:
+        raise ValueError(
+            f"log_alpha must be above -700 for weights stored as numbers; received {plan.log_alpha.min()}. "
+            "Choose a larger start."
+        )
+    return plan
+
+
 def _run(kind, plan, physics, level, rng, replicas, executor):
     found = run_blocks(partial(_block, kind, plan, physics), rng, replicas, executor=executor)
     scale = max(plan.y @ plan.y / (4 * len(plan.y)), level)
@@ -348,11 +421,15 @@ class _Langevin(_Path):
     def predictor(self):
         return (self.w[0] - self.w[1]) * (self.w[0] + self.w[1])
 
-    def step(self, normal):
+    def descend(self):
+        """w± ← w± e^{∓dt·g}."""
         shrink = np.exp(self.residual @ ((-self.plan.dt / self.n) * self.plan.X))
-        now = self.size * normal.reshape(self.replicas, 2, -1).swapaxes(0, 1)
         self.w[0] *= shrink
         self.w[1] /= shrink
+
+    def step(self, normal):
+        now = self.size * normal.reshape(self.replicas, 2, -1).swapaxes(0, 1)
+        self.descend()
         self.w += self.before + now
         self.before = now
 
@@ -364,6 +441,18 @@ class _Langevin(_Path):
             "log_alpha_effective": np.log(np.abs(product)) / 2,
             "product": product,
         }
+
+
+class _Additive(_Langevin):
+    def __init__(self, plan, replicas, step_size):
+        super().__init__(plan, replicas, 0.0)
+        self.step_size = step_size
+
+    def step(self, normal):
+        """L at the left point; w₊ and w₋ have their own noise."""
+        size = 2 * np.sqrt(self.step_size * self.loss * self.plan.dt / self.n)
+        self.descend()
+        self.w += size[:, None] * normal.reshape(self.replicas, 2, -1).swapaxes(0, 1)
 
 
 class _Unstructured(_Path):

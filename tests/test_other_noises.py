@@ -6,7 +6,7 @@ import pytest
 from lib import bias
 from lib.diffusions import stochastic_gradient_flow
 from lib.ensembles import streams
-from lib.other_noises import langevin, unstructured_noise_flow
+from lib.other_noises import additive_noise_flow, langevin, unstructured_noise_flow
 from lib.potentials import HyperbolicEntropy
 
 X = np.random.default_rng(2).standard_normal((10, 25))
@@ -142,6 +142,36 @@ def test_two_steps_without_structure_by_hand():
     assert np.allclose(run.log_alpha_effective[0], (plus + minus) / 2, rtol=1e-12)
 
 
+def stepped_in_the_weights(gamma, h, horizon, replicas, seed):
+    """Euler–Maruyama on w± themselves, which knows nothing of logarithms: w±, M and ∫L."""
+    rng, w = np.random.default_rng(seed), np.full((2, replicas, D), np.exp(LOG))
+    M, s = np.zeros((replicas, D)), np.zeros(replicas)
+    for _ in range(round(horizon / h)):
+        r = (w[0] ** 2 - w[1] ** 2) @ X.T - Y
+        L = (r**2).sum(1) / (4 * N)
+        kick = 2 * np.sqrt(gamma * L * h / N)[:, None] * rng.standard_normal((replicas, D))
+        move = kick - h * r @ X / N
+        w *= 1 + np.stack([move, -move])
+        M, s = M + kick, s + h * L
+    return w, M, s
+
+
+def test_the_weights_themselves_lose_four_gamma_s_over_n_and_end_at_the_projection():
+    """The route that does not assume the formula; its defect falls like the square root of the step."""
+    gamma, defects, exponents = 0.4, [], []
+    for h in (0.02, 0.005):
+        w, M, s = stepped_in_the_weights(gamma, h, 4.0, 64, 5)
+        exponents.append(mean_and_error(np.log(w[0] * w[1] / np.exp(2 * LOG)).mean(1) / (gamma * s / N)))
+        log_alpha_s = LOG - 2 * gamma / N * np.repeat(s[:, None], D, axis=1)
+        beta = w[0] ** 2 - w[1] ** 2
+        defects.append(np.median(bias.distance_to_minimiser(beta, log_alpha_s, X, offset=M / 2)))
+        assert defects[-1] < np.median(bias.distance_to_minimiser(beta, log_alpha_s, X, offset=M / 4)) / 3
+    (_, _), (fine, error) = exponents
+    assert abs(fine + 4) < 4 * error + 0.02
+    assert error < 0.2
+    assert 1.5 < defects[0] / defects[1] < 2.7
+
+
 def test_a_weight_without_gradient_is_a_martingale():
     # a column of zeros: w± = α e^{±M − 2γs/n}, of mean α for every dt. The term of Itô doubled or left out
     # changes the mean by the factor e^{∓2γs/n}
@@ -196,9 +226,37 @@ def test_without_structure_over_the_whole_range_of_alpha(log10_alpha, dt, horizo
     assert rel(run.beta[0], HyperbolicEntropy(run.log_alpha_effective[0]).inverse_mirror(mirror)) < 1e-11
 
 
-# --- both -----------------------------------------------------------------------------------------
+# --- additive noise that dies ---------------------------------------------------------------------
 
-BOTH = [(langevin, {"temperature": 1e-4}), (unstructured_noise_flow, {"step_size": 0.02})]
+
+def test_two_additive_steps_by_hand():
+    h, gamma = 0.05, 0.1
+    run = additive_noise_flow(**SMALL, step_size=gamma, dt=h, horizon=2 * h)
+    plus = minus = np.full(D, 0.3)
+    for normal in streams(0, 1)[0].standard_normal((2, 2, D)):
+        r = X @ (plus**2 - minus**2) - Y
+        L, g = r @ r / (4 * N), X.T @ r / N
+        kick = 2 * np.sqrt(gamma * L * h / N) * normal
+        plus, minus = plus * np.exp(-h * g) + kick[0], minus * np.exp(h * g) + kick[1]
+    assert np.allclose(run.beta[0], plus**2 - minus**2, rtol=1e-11)
+    assert np.allclose(run.product[0], plus * minus, rtol=1e-11)
+
+
+def test_additive_noise_dies_and_keeps_the_mean_of_the_product():
+    run = additive_noise_flow(**SMALL, step_size=0.02, dt=0.05, horizon=200.0, replicas=64)
+    assert run.loss[:, -1].max() < 1e-6 * run.loss[0, 0]
+    mean, error = mean_and_error(run.product.mean(1) / 0.09)
+    assert error < 0.05
+    assert abs(mean - 1) < 4 * error
+
+
+# --- all of them -----------------------------------------------------------------------------------------
+
+BOTH = [
+    (langevin, {"temperature": 1e-4}),
+    (unstructured_noise_flow, {"step_size": 0.02}),
+    (additive_noise_flow, {"step_size": 0.02}),
+]
 
 
 @pytest.mark.parametrize(("simulator", "physics"), BOTH)
@@ -237,6 +295,8 @@ def test_divergence_is_a_status(simulator, physics):
         (langevin, {"dt": 2.0}, "dt must not exceed the horizon"),
         (langevin, {"X": np.ones((3, 2))}, "y must have one entry"),
         (unstructured_noise_flow, {"step_size": 0.0}, "step_size must be"),
+        (additive_noise_flow, {"step_size": -1.0}, "step_size must be"),
+        (additive_noise_flow, {"log_alpha": -800.0}, "log_alpha must be above -700"),
         (unstructured_noise_flow, {"amplitude": -1.0}, "amplitude must be at least 0"),
         (unstructured_noise_flow, {"amplitude": np.ones(3)}, "one for each of the 25"),
         (unstructured_noise_flow, {"replicas": 0}, "replicas must be"),
