@@ -28,7 +28,9 @@ def weak(found) -> bool:
     tolerances, ratio = found["power"]["tolerances"], found["power"]["ratio"]
     if tolerances is not None:
         return tolerances < TOLERANCES
-    return ratio is None or ratio < RATIO
+    if ratio is None:  # the control is 0 or has the other sign: far from a limit that is not 0 itself
+        return found["control"].get("limit", found)["expected"] == 0
+    return ratio < RATIO
 
 
 @record
