@@ -292,7 +292,7 @@ def _off(record, miss, own=None) -> str:
         return ""
     if _statistical(record):
         return "" if isinstance(miss, str) else f" ({miss / record['error']:.2g} s.e. off)"
-    return "" if expected == 0 else f" (off by {shown(miss)})"
+    return "" if expected == 0 else f" (off by {shown(miss).replace('below', 'less than')})"
 
 
 def _basis(record) -> str:
