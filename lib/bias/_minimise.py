@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.bias import _newton, _programs
+from lib.bias import _any, _newton, _programs
 from lib.bias._equations import (
     GAP,
     RESIDUAL,
@@ -26,7 +26,7 @@ from lib.bias._equations import (
     relative_residual,
 )
 from lib.bias._newton import WORTH, exponentials, relative_gap
-from lib.potentials import HyperbolicEntropy, NegativeEntropy, SquaredNorm
+from lib.potentials import HyperbolicEntropy, NegativeEntropy, SquaredNorm, as_potential
 from lib.records import (
     CONVERGED,
     DIVERGED,
@@ -51,8 +51,11 @@ def minimise(potential, X, y, *, offset=None) -> Solution:
 
     Parameters
     ----------
-    potential : HyperbolicEntropy, NegativeEntropy or SquaredNorm
-        The geometry φ; its log α is a number or an array (d,).
+    potential : HyperbolicEntropy, NegativeEntropy, SquaredNorm or an object with their methods
+        The geometry φ. One of the reader's own has ``value(beta)``, ``mirror(beta)`` = ∇φ,
+        ``inverse_mirror(z)`` = ∇φ* and ``conjugate(z)``, the last axis holding coordinates; if it likes
+        ``metric(z)``, the diagonal of dβ/dz, ``domain`` = (lowest, highest) z, and ``separable = False`` where
+        coordinates act on each other.
     X : array_like, shape (n, d)
         Inputs of any shape and rank; rows and columns may repeat, vanish, or differ in scale.
     y : array_like, shape (n,)
@@ -71,14 +74,17 @@ def minimise(potential, X, y, *, offset=None) -> Solution:
     Raises
     ------
     ValueError
-        When X, y or offset is not finite, or their shapes do not match.
+        When X, y or offset is not finite, or their shapes do not match, or the maps of a potential do not
+        belong together: ``inverse_mirror(mirror(β)) ≠ β``, value and conjugate not dual, a mirror map that falls.
     TypeError
-        When the potential is none of the three, or the arrays are not numbers.
+        When the potential lacks a method, or the arrays are not numbers.
 
     Notes
     -----
-    Damped Newton in the n-dimensional dual, in logarithms of the weights, so that α = 1e-300 is no special
-    case; the last digits are restored in the primal. The gap is that of the multiplier in well conditioned
+    For the two entropies, damped Newton in the n-dimensional dual, in logarithms of the weights, so that
+    α = 1e-300 is no special case; the last digits are restored in the primal. Any other potential goes
+    through its maps alone; there the gap is Σ|δz δβ| + |p·(Xβ − y)| over ⟨∇φ(β) − offset, β − β₀⟩, a bound
+    without a value of φ in it. The gap is that of the multiplier in well conditioned
     rows; ``dual`` is the same multiplier in the rows of X, and rounding alone may make ∇φ(beta) differ from
     offset + Xᵀ dual by 1e-16 |X|ᵀ|dual|. Where Xβ = y, β ≥ 0 forces zeros the negative entropy has no finite
     multiplier; it is then certified by one that is nearly so, or not at all.
@@ -92,16 +98,14 @@ def minimise(potential, X, y, *, offset=None) -> Solution:
     >>> found.beta.round(4).tolist(), found.status
     ([0.0001, 0.5], 0)
     """
-    if not isinstance(potential, HyperbolicEntropy | NegativeEntropy | SquaredNorm):
-        raise TypeError(
-            "potential must be a HyperbolicEntropy, NegativeEntropy or SquaredNorm; received "
-            f"{type(potential).__name__}. Take one from lib.potentials."
-        )
+    potential = as_potential(potential)
     X, y = as_data(X, y)
     d = X.shape[1]
     offset = np.zeros(d) if offset is None else as_coefficients("offset", offset, d)
-    if isinstance(potential, SquaredNorm):
+    if type(potential) is SquaredNorm:
         return _nearest(X, y, offset)
+    if type(potential) not in (HyperbolicEntropy, NegativeEntropy):  # a subclass may have maps of its own
+        return _any.minimise(potential, X, y, offset)
     return _entropic(X, y, 2 * as_log_alpha(potential.log_alpha, d), _quadruple(offset), potential)
 
 
