@@ -54,8 +54,8 @@ def minimise(potential, X, y, *, offset=None) -> Solution:
     potential : HyperbolicEntropy, NegativeEntropy, SquaredNorm or an object with their methods
         The geometry φ. One of the reader's own has ``value(beta)``, ``mirror(beta)`` = ∇φ,
         ``inverse_mirror(z)`` = ∇φ* and ``conjugate(z)``, the last axis holding coordinates; if it likes
-        ``metric(z)``, the diagonal of dβ/dz, ``domain`` = (lowest, highest) z, and ``separable = False`` where
-        coordinates act on each other.
+        ``metric(z)``, the diagonal of dβ/dz, ``domain`` = (lowest, highest) z, and ``separable = False``
+        where coordinates act on each other.
     X : array_like, shape (n, d)
         Inputs of any shape and rank; rows and columns may repeat, vanish, or differ in scale.
     y : array_like, shape (n,)
@@ -75,7 +75,7 @@ def minimise(potential, X, y, *, offset=None) -> Solution:
     ------
     ValueError
         When X, y or offset is not finite, or their shapes do not match, or the maps of a potential do not
-        belong together: ``inverse_mirror(mirror(β)) ≠ β``, value and conjugate not dual, a mirror map that falls.
+        fit: ``inverse_mirror(mirror(β)) ≠ β``, value and conjugate not dual, a mirror map that falls.
     TypeError
         When the potential lacks a method, or the arrays are not numbers.
 
@@ -345,15 +345,15 @@ def distance_to_minimiser(beta, log_alpha, X, *, offset=None) -> np.ndarray:
 def limit(run, X, y) -> Solution:
     """Where the gradient flow from the present state of a run ends, for each replica.
 
-    The state is β_T with the effective α of the run, so the limit is argmin { D_φ(β, β_T) : Xβ = y } for the
-    hyperbolic entropy φ of ``run.log_alpha_effective``. For the stochastic gradient flow that is also the
+    It is argmin { D_φ(β, β_T) : Xβ = y } with the state β_T and the potential φ of ``run.geometry``; where
+    that is an entropy, with the effective α of the run. For the stochastic gradient flow that is also the
     limit of the run itself, up to what the loss integral still misses: its mirror coordinate stays in the
     row space of X (003, Theorem 5.5).
 
     Parameters
     ----------
     run : Run
-        What a simulator of the diagonal network returned.
+        What a simulator returned.
     X : array_like, shape (n, d)
         Inputs.
     y : array_like, shape (n,)
@@ -369,15 +369,17 @@ def limit(run, X, y) -> Solution:
     ValueError
         When X or y is not finite, or their shapes do not match each other or the run's.
     TypeError
-        When ``run`` is not a Run.
+        When ``run`` is not a Run, or has no geometry.
 
     Examples
     --------
     >>> import numpy as np
     >>> from lib import bias, records
+    >>> from lib.potentials import HyperbolicEntropy
     >>> start = records.Run(
     ...     times=np.zeros(1), loss=np.ones((1, 1)), beta=np.zeros((1, 2)), loss_integral=np.zeros(1),
     ...     log_alpha_effective=np.full((1, 2), np.log(0.1)), status=np.zeros(1, dtype=int),
+    ...     geometry=HyperbolicEntropy,
     ... )
     >>> bias.limit(start, [[1.0, 2.0]], [1.0]).beta.round(4).tolist()
     [[0.0669, 0.4666]]
@@ -390,21 +392,45 @@ def limit(run, X, y) -> Solution:
         raise ValueError(
             f"X must have the run's {d} columns; received {X.shape[1]}. Pass the data of the run."
         )
+    if run.geometry is None:
+        raise TypeError(
+            "run must know in which geometry it moves; received one whose geometry is None. Pass what a "
+            "simulator returned, or give its potential: dataclasses.replace(run, geometry=...)."
+        )
     status = np.broadcast_to(np.asarray(run.status), (R,)).copy()
-    finite = np.isfinite(run.beta).all(axis=1) & np.isfinite(run.log_alpha_effective).all(axis=1)
+    finite = np.isfinite(run.beta).all(axis=1)
+    if run.geometry is HyperbolicEntropy:
+        finite &= np.isfinite(run.log_alpha_effective).all(axis=1)
     status[(status == CONVERGED) & ~finite] = DIVERGED
     going = status == CONVERGED
     found = _empty(R, *X.shape, status)
     if not going.any():
         return Solution(**found, message=_failures(status))
-    log_alpha = run.log_alpha_effective[going]
-    offset = [
-        HyperbolicEntropy(row).mirror(beta) for row, beta in zip(log_alpha, run.beta[going], strict=True)
-    ]
-    part = minimise_many(log_alpha, X, y, offset=offset)
+    finish = _finish_signed if run.geometry is HyperbolicEntropy else _finish_each
+    part = finish(run, going, X, y)
     for name in found:
-        found[name][going] = getattr(part, name)
+        found[name][going] = part[name]
     return Solution(**found, message=_failures(found["status"]))
+
+
+def _finish_signed(run, going, X, y):
+    """Minimisers from β_T in the hyperbolic entropy of each replica's own α, all at once."""
+    log_alpha = run.log_alpha_effective[going]
+    offset = [HyperbolicEntropy(a).mirror(beta) for a, beta in zip(log_alpha, run.beta[going], strict=True)]
+    return vars(minimise_many(log_alpha, X, y, offset=offset))
+
+
+def _finish_each(run, going, X, y):
+    """Minimisers from β_T in any other geometry, one after the other."""
+    ends = []
+    for beta in run.beta[going]:
+        if run.geometry is NegativeEntropy:  # its flow from β_T is that of a start at α² = β_T
+            log_alpha = np.log(np.maximum(beta, np.finfo(float).tiny)) / 2
+            ends.append(minimise(NegativeEntropy(log_alpha), X, y))
+        else:
+            ends.append(minimise(run.geometry, X, y, offset=run.geometry.mirror(beta)))
+    names = ("beta", "dual", "residual", "gap", "iterations", "status")
+    return {name: np.array([getattr(end, name) for end in ends]) for name in names}
 
 
 # --- one problem ----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import numpy as np
 
 from lib.batches import batch_factor
 from lib.ensembles import Recorder, recorded_steps, run_blocks, streams, strike_out
+from lib.potentials import HyperbolicEntropy
 from lib.records import Run, as_array, as_count, as_data, as_log_alpha, as_observers, as_positive
 
 CHUNK = 64  # steps between two looks at underflow; the samples of eight times as many are drawn at once
@@ -212,7 +213,8 @@ def stochastic_gradient_descent(
     )
     found = run_blocks(partial(_block, plan), rng, replicas, executor=executor)
     scale = max(y @ y / (4 * n), noise.max() ** 2)
-    return DescentRun(times=step_size * plan.at, **strike_out(found, scale, step_size, steps, REMEDY))
+    found = strike_out(found, scale, step_size, steps, REMEDY)
+    return DescentRun(times=step_size * plan.at, geometry=HyperbolicEntropy, **found)
 
 
 def sample_indices(n, steps, *, batch_size=1, replacement=True, replicas=1, rng=None) -> np.ndarray:

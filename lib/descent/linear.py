@@ -16,6 +16,7 @@ import numpy as np
 from lib.batches import batch_factor
 from lib.descent.losses import SQUARED, as_loss
 from lib.ensembles import Recorder, recorded_steps, streams, strike_out
+from lib.potentials import SquaredNorm
 from lib.records import Run, as_array, as_coefficients, as_count, as_design, as_positive
 
 BLOCK, NUMBERS_AT_ONCE = 512, 2_000_000  # replicas advanced together, random numbers drawn ahead: 16 MB
@@ -331,7 +332,8 @@ def _simulate(X, y, state, advance, draw, dt, steps, rng, record, observe, loss=
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "observed"}
     seen = [part["observed"] for part in parts]
     found["observed"] = {name: np.concatenate([part[name] for part in seen]) for name in seen[0]}
-    return Run(times=dt * at, **strike_out(found, scale, dt, steps, "Choose a smaller step."))
+    found = strike_out(found, scale, dt, steps, "Choose a smaller step.")
+    return Run(times=dt * at, geometry=SquaredNorm(), **found)
 
 
 def _block(X, y, state, advance, draw, dt, at, drawn, recorder, loss):

@@ -328,7 +328,7 @@ def stochastic_mirror_descent(
     level = np.broadcast_to(getattr(potential, "log_alpha", np.nan), (replicas, d)).astype(float)
     limit = partial(_limit, potential, X, y, offset, 1 + momentum)
     _judge(found, step_size, limit)
-    return Run(times=step_size * at, log_alpha_effective=level, **found)
+    return Run(times=step_size * at, log_alpha_effective=level, geometry=potential, **found)
 
 
 # --- the door -------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import numpy as np
 
 from lib.diffusions._paths import Dual, Neurons, Plan, run_block
 from lib.ensembles import recorded_steps, run_blocks, strike_out
+from lib.potentials import HyperbolicEntropy, NegativeEntropy
 from lib.records import (
     Run,
     as_array,
@@ -398,4 +399,5 @@ def _run(kind, plan, rng, replicas, executor):
     start = np.exp(np.minimum(2 * plan.log_alpha, 700)) if plan.positive else np.zeros(plan.X.shape[1])
     size = max(plan.y @ plan.y, np.sum((plan.X @ start - plan.y) ** 2)) / (4 * n)
     found = strike_out(found, max(size, plan.noise.max()), plan.dt, steps, REMEDY)
-    return DiffusionRun(times=plan.dt * plan.at, **found)
+    geometry = NegativeEntropy if plan.positive else HyperbolicEntropy
+    return DiffusionRun(times=plan.dt * plan.at, geometry=geometry, **found)

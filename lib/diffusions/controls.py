@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 
 from lib.ensembles import Recorder, recorded_steps, run_blocks, strike_out
-from lib.potentials import scaled_sinh
+from lib.potentials import HyperbolicEntropy, scaled_sinh
 from lib.records import Run, as_array, as_data, as_log_alpha, as_observers, as_positive
 
 __all__ = ["LangevinRun", "UnstructuredRun", "additive_noise_flow", "langevin", "unstructured_noise_flow"]
@@ -373,7 +373,8 @@ def _stored_weights(plan):
 def _run(kind, plan, physics, level, rng, replicas, executor):
     found = run_blocks(partial(_block, kind, plan, physics), rng, replicas, executor=executor)
     scale = max(plan.y @ plan.y / (4 * len(plan.y)), level)
-    return {"times": plan.dt * plan.at} | strike_out(found, scale, plan.dt, plan.steps, REMEDY)
+    found = strike_out(found, scale, plan.dt, plan.steps, REMEDY)
+    return {"times": plan.dt * plan.at, "geometry": HyperbolicEntropy} | found
 
 
 def _block(kind, plan, physics, drawn):

@@ -213,6 +213,7 @@ def mirror_flow(potential, X, y, *, offset=None, times=None, observe=None, toler
         log_alpha_effective=np.broadcast_to(getattr(potential, "log_alpha", np.nan), (1, d)).astype(float),
         observed=recorder.result()["observed"] if observe else {},
         loss_integral_tail=remaining_loss_integral(X, path.metric(path.last)[None], loss[-1:]),
+        geometry=potential,
         status=np.array([UNCERTIFIED if trouble else CONVERGED]),
         message=trouble,
     )
