@@ -114,7 +114,7 @@ SHAPES = [(1, 2), (2, 3), (3, 6), (5, 5), (5, 12), (8, 6), (10, 25), (20, 50)]
 
 
 def family(count):
-    """Consistent problems: Gaussian, signs, correlated, uneven columns, dependent rows, y sparse, dense or 0."""
+    """Consistent problems: Gaussian, signs, correlated, uneven columns, dependent rows; y sparse or dense."""
     rng = np.random.default_rng(3)
     for k in range(count):
         n, d = SHAPES[k % len(SHAPES)]
