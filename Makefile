@@ -42,6 +42,7 @@ define stage
 rm -rf $(STAGE) _build/html _build/.doctrees
 mkdir -p $(STAGE)
 cp -R _config.yml _toc.yml book notebooks $(STAGE)
+$(BIN)/python book/_ext/library.py $(STAGE)
 endef
 
 define site

@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmarks.timing import Contender, compare, cpu_seconds, installed
 from lib.bias import lasso
+from lib.bias._programs import lasso_certificate
+from lib.diffusions.stationary import label_noise_law, late_means
 from lib.problems import from_arrays, sparse_regression
-from lib.sparse import lasso_certificate
-from lib.stationary import label_noise_law, late_means
 
 STEP_SIZE, PATHS, PRECISION = 0.01, 1, 0.01
 SHARES = (0.5, 0.1, 0.01)

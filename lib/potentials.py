@@ -316,6 +316,45 @@ class SquaredNorm:
         return self.value(z)
 
 
+def as_potential(potential):
+    """Take a potential as it is if it has the four maps, or say which one is missing.
+
+    Parameters
+    ----------
+    potential : object
+        One of this module's, or the reader's own: ``value(beta)``, ``mirror(beta)``, ``inverse_mirror(z)``
+        and ``conjugate(z)``.
+
+    Returns
+    -------
+    object
+        The same potential.
+
+    Raises
+    ------
+    TypeError
+        When a method is missing, or a class was passed instead of an object.
+
+    Examples
+    --------
+    >>> from lib.potentials import SquaredNorm, as_potential
+    >>> as_potential(SquaredNorm())
+    SquaredNorm()
+    """
+    needed = ("value", "mirror", "inverse_mirror", "conjugate")
+    missing = [name for name in needed if not callable(getattr(potential, name, None))]
+    if missing or isinstance(potential, type):
+        received = (
+            f"the class {potential.__name__}" if isinstance(potential, type) else type(potential).__name__
+        )
+        lack = f", which has no {', '.join(missing)}" if missing else ""
+        raise TypeError(
+            "potential must be an object with value, mirror, inverse_mirror and conjugate; received "
+            f"{received}{lack}. Take one from lib.potentials, or write these four maps."
+        )
+    return potential
+
+
 def level_radius(potential, level, directions):
     """How far each ray from 0 goes before φ reaches ``level``: the radius ρ with φ(ρ·direction) = level.
 

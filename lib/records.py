@@ -84,6 +84,9 @@ class Run(Record):
         What ``observe`` asked for.
     loss_integral_tail : ndarray, shape (R,)
         Estimate of what ``loss_integral`` still misses at the end of the run, from the decay rate of L.
+    geometry : potential or class of potentials, optional
+        In which geometry the run moves: a potential, or the class of an entropy whose α is
+        ``log_alpha_effective``. ``bias.limit`` finishes a run in it, and refuses one without.
     status : ndarray of int, shape (R,)
         0 where the replica is finite to the end.
     message : str
@@ -97,6 +100,7 @@ class Run(Record):
     log_alpha_effective: np.ndarray
     observed: Mapping[str, np.ndarray] = field(default_factory=dict)
     loss_integral_tail: np.ndarray | None = None
+    geometry: object | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,8 +96,8 @@ def test_an_error_in_a_worker_is_not_mistaken_for_a_sending_error():
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 def test_how_many_numbers_are_drawn_at_once_does_not_matter(chunk, monkeypatch):
     whole = [SIMULATORS[name](replicas=3, rng=0).beta for name in ("flow", "sgd", "batches")]
-    monkeypatch.setattr("lib.dual_paths.CHUNK", chunk * 6)
-    monkeypatch.setattr("lib.descent.CHUNK", chunk)
+    monkeypatch.setattr("lib.diffusions._paths.CHUNK", chunk * 6)
+    monkeypatch.setattr("lib.descent._network.CHUNK", chunk)
     again = [SIMULATORS[name](replicas=3, rng=0).beta for name in ("flow", "sgd", "batches")]
     assert all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
 

@@ -29,7 +29,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.nodes import make_refnode
 
-from lib import badges, claims
+from lib.evidence import badges, claims
 
 SCOREBOARD = "book/scoreboard"
 MARKS = re.compile(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lib import claims
+from lib.evidence import claims
 
 
 def notebooks(root) -> dict[str, dict]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from itertools import groupby
 
-from lib import badges
+from lib.evidence import badges
 
 COUNTED = {
     "holds": ("holds as its source states it", "hold as their sources state them"),

@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 sys.path.insert(0, str(ROOT))
-from lib import badges, claims
+from lib.evidence import badges, claims
 
 
 def run(name, seed, kept) -> tuple[list[dict], str]:

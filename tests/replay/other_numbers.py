@@ -27,7 +27,7 @@ REAL = (
         "multivariate_normal",
     ),
 )
-DATA = {"lib.problems", "lib.designs"}
+DATA = {"lib.problems", "lib.problems.designs"}
 original = np.random.default_rng
 
 

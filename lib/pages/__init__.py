@@ -1,0 +1,1 @@
+"""Drawings that one chapter alone needs: data in, axes out."""
