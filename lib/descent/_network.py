@@ -44,6 +44,8 @@ class DescentRun(Run):
         What ``observe`` asked for.
     loss_integral_tail : ndarray, shape (R,), or None
         Not computed here.
+    geometry : class of potentials
+        The hyperbolic entropy, with α = ``exp(log_alpha_effective)``.
     status : ndarray of int, shape (R,)
         0 where the replica is finite to the end.
     message : str

@@ -55,6 +55,8 @@ class DiffusionRun(Run):
         What ``observe`` asked for.
     loss_integral_tail : ndarray, shape (R,)
         Estimate of what ``loss_integral`` still misses; infinite while there is label noise.
+    geometry : class of potentials
+        The hyperbolic entropy, or for β = w² the negative entropy.
     status : ndarray of int, shape (R,)
         0 where the replica is finite to the end.
     message : str

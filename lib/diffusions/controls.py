@@ -54,6 +54,8 @@ class LangevinRun(Run):
         What ``observe`` asked for.
     loss_integral_tail : ndarray, shape (R,), or None
         Not computed: at T > 0 the integral diverges.
+    geometry : class of potentials
+        The hyperbolic entropy, with α = ``exp(log_alpha_effective)``.
     status : ndarray of int, shape (R,)
         0 where the replica is finite to the end.
     message : str
@@ -85,6 +87,8 @@ class UnstructuredRun(Run):
         What ``observe`` asked for.
     loss_integral_tail : ndarray, shape (R,), or None
         Not computed.
+    geometry : class of potentials
+        The hyperbolic entropy, with α = ``exp(log_alpha_effective)``.
     status : ndarray of int, shape (R,)
         0 where the replica is finite to the end.
     message : str

@@ -456,7 +456,7 @@ def test_what_floating_point_cannot_hold_is_never_converged():
 
 
 BAD = [
-    (lambda: bias.minimise("l1", P.X, P.y), TypeError, "potential must be a HyperbolicEntropy"),
+    (lambda: bias.minimise("l1", P.X, P.y), TypeError, "potential must be an object with value"),
     (lambda: hyperbolic(1.0, P.X * np.nan, P.y), ValueError, "X must be finite"),
     (lambda: hyperbolic(1.0, P.X, P.y[:3]), ValueError, "one entry for each row of X; received 3 for 40"),
     (lambda: hyperbolic(np.ones(3), P.X, P.y), ValueError, "each of the 100 coordinates"),
@@ -522,6 +522,7 @@ def finished(beta, log_alpha, status=None):
         loss_integral=np.zeros(R),
         log_alpha_effective=np.broadcast_to(log_alpha, beta.shape).copy(),
         status=np.zeros(R, dtype=int) if status is None else np.array(status),
+        geometry=HyperbolicEntropy,
     )
 
 
